@@ -1,0 +1,136 @@
+package profile
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"crypto/rand"
+	"encoding/pem"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	ownerKey  = "owner.key"
+	backupKey = "backup.key"
+	// maxKey is far above any key file: RSA of 16384 bits is 13 kB.
+	maxKey = 64 << 10
+)
+
+// OwnerKey is Sugar's key, of whatever kind and in either file format.
+func (p Profile) OwnerKey() (ssh.Signer, error) { return p.readKey(ownerKey) }
+
+// OwnerPublicKey is the public half of OwnerKey, from owner.key.pub, which is
+// what Sugar registers, or where that is missing from the key itself.
+func (p Profile) OwnerPublicKey() (ssh.PublicKey, error) {
+	b, err := p.readFile(ownerKey+".pub", maxKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err := p.OwnerKey()
+		if err != nil {
+			return nil, err
+		}
+		return key.PublicKey(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, _, _, _, err := ssh.ParseAuthorizedKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s.pub is no public key: %w", p.path(ownerKey), err)
+	}
+	return key, nil
+}
+
+// BackupKey is our own key. If it does not exist it is made, or, without
+// create, the error is fs.ErrNotExist. With create a key that cannot be read
+// any more is kept aside as backup.key.damaged and a new one made: the caller
+// is about to enrol it.
+func (p Profile) BackupKey(create bool) (ssh.Signer, error) {
+	key, err := p.readKey(backupKey)
+	var damaged *KeyError
+	switch {
+	case err == nil:
+		return key, p.writePublic(key.PublicKey())
+	case !create:
+		return nil, err
+	case errors.Is(err, fs.ErrNotExist):
+	case errors.As(err, &damaged):
+		if err := os.Rename(p.path(backupKey), p.path(backupKey+".damaged")); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, err
+	}
+	return p.makeBackupKey()
+}
+
+func (p Profile) makeBackupKey() (ssh.Signer, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	block, err := ssh.MarshalPrivateKey(private, "xo-backupd")
+	if err != nil {
+		return nil, err
+	}
+	if err := WriteFile(p.path(backupKey), pem.EncodeToMemory(block), 0o600); err != nil {
+		return nil, err
+	}
+	key, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		return nil, err
+	}
+	return key, p.writePublic(key.PublicKey())
+}
+
+// writePublic makes backup.key.pub say what backup.key is.
+func (p Profile) writePublic(key ssh.PublicKey) error {
+	line := append(bytes.TrimSuffix(ssh.MarshalAuthorizedKey(key), []byte("\n")), " xo-backupd\n"...)
+	have, err := p.readFile(backupKey+".pub", maxKey)
+	if err == nil && bytes.Equal(have, line) {
+		return nil
+	}
+	return WriteFile(p.path(backupKey+".pub"), line, 0o644)
+}
+
+func (p Profile) readKey(name string) (ssh.Signer, error) {
+	b, err := p.readFile(name, maxKey)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ParseKey(b)
+	if err != nil {
+		return nil, &KeyError{Path: p.path(name), Err: err}
+	}
+	return key, nil
+}
+
+// KeyError is a key file that is there and cannot be used.
+type KeyError struct {
+	Path string
+	Err  error
+}
+
+func (e *KeyError) Error() string { return e.Path + ": " + e.Err.Error() }
+func (e *KeyError) Unwrap() error { return e.Err }
+
+// ErrEncrypted is a key that asks for a passphrase, which nobody is there to
+// type.
+var ErrEncrypted = errors.New("the key is protected by a passphrase")
+
+// ParseKey reads a private key, PEM or OpenSSH's own format.
+func ParseKey(b []byte) (ssh.Signer, error) {
+	if key, err := parseOpenSSHDSA(b); key != nil || err != nil {
+		return key, err
+	}
+	key, err := ssh.ParsePrivateKey(b)
+	var missing *ssh.PassphraseMissingError
+	if errors.As(err, &missing) {
+		return nil, ErrEncrypted
+	}
+	return key, err
+}
