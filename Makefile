@@ -1,0 +1,58 @@
+# What a person types. Everything that takes more than a line is in scripts/.
+
+VERSION ?= 0.1.0
+
+DESTDIR ?=
+PREFIX  ?= /usr
+ETC     ?= /etc
+
+PROGRAMS = xo-backupd xo-backup xs-backupd
+GO      ?= go
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: build setup test test-all bench lint install cross demo rpm clean
+
+build: ## the three programs, static, in bin/
+	$(BUILD) -o bin/ $(PROGRAMS:%=./cmd/%)
+
+setup: ## the Debian packages that the tests, the demo and the benchmark run against
+	scripts/setup.sh
+
+# go test goes last, so that its closing lines are the last that one sees.
+test: setup ## all tests, with the race detector, within ten minutes
+	$(GO) vet ./...
+	$(GO) test -race -timeout 10m ./...
+
+test-all: setup ## the tests again and again, in another order each time, then each fuzz target for a while
+	$(GO) vet ./...
+	$(GO) test -race -count=3 -shuffle=on -timeout 40m ./...
+	GO="$(GO)" scripts/fuzz.sh 30s
+
+bench: setup build ## the table of figures, beside rsync(1), OpenSSH and Sugar's datastore
+	$(GO) build -o dist/bench ./test/bench
+	@dist/bench --bin bin
+
+demo: setup build ## a Journal backed up, lost and brought back, before your eyes
+	@$(GO) build -o dist/demo ./test/demo
+	@dist/demo --bin bin
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './vendor/*' -not -path './dist/*')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w is due on:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+install: build ## into $(DESTDIR)$(PREFIX) and $(DESTDIR)$(ETC)
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" ETC="$(ETC)" scripts/install.sh
+
+cross: ## every machine that Sugar runs on, in dist/, and the proof that they are static
+	VERSION="$(VERSION)" GO="$(GO)" scripts/cross.sh
+
+rpm: ## source and binary packages, built offline, in dist/
+	VERSION="$(VERSION)" GO="$(GO)" scripts/rpm.sh dist
+
+clean:
+	rm -rf bin dist vendor
