@@ -1,0 +1,247 @@
+package xsclient
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sugarlabs/xo-backupd/wire"
+)
+
+const (
+	// apiTimeout bounds the wait for the head of an answer: listing a large
+	// snapshot takes a slow server its time.
+	apiTimeout = 40 * time.Second
+	// maxAPIAnswer bounds an answer that is one JSON value: a snapshot's
+	// record is about 300 bytes, and 10,000 of them are more than a school
+	// keeps.
+	maxAPIAnswer = 8 << 20
+	// maxEntries bounds how many entries a snapshot may claim.
+	maxEntries = 1 << 20
+)
+
+// apiClient asks the XS over an "api" channel of a session.
+type apiClient struct {
+	session *session
+	http    *http.Client
+}
+
+// api opens the channel and says hello; requests that follow run over it.
+func (s *session) api(ctx context.Context) (*apiClient, error) {
+	first, err := s.openAPI(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conns := make(chan net.Conn, 1)
+	conns <- first
+	transport := &http.Transport{
+		DisableCompression:     true,
+		MaxConnsPerHost:        1,
+		MaxResponseHeaderBytes: maxAnswer,
+		ResponseHeaderTimeout:  apiTimeout,
+		// A further channel is opened where the first one is spent, as after
+		// an answer that was not read to its end.
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			select {
+			case conn := <-conns:
+				return conn, nil
+			default:
+				return s.openAPI(ctx)
+			}
+		},
+	}
+	return &apiClient{session: s, http: &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+func (s *session) openAPI(ctx context.Context) (net.Conn, error) {
+	// The channel lives as long as the session, whichever request opens it.
+	c, err := s.exec(s.ctx, wire.CommandAPI)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.open(ctx, wire.Hello{Version: wire.Version})
+	if err == nil && answer.Action != wire.ActionServe {
+		err = badAnswer(fmt.Sprintf("action %.40q to an api hello", answer.Action))
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return channelConn{c}, nil
+}
+
+// Close ends the channel; the session stays.
+func (a *apiClient) Close() { a.http.CloseIdleConnections() }
+
+// Snapshots lists what the XS keeps of this account, newest first.
+func (a *apiClient) Snapshots(ctx context.Context) ([]wire.Snapshot, error) {
+	var out []wire.Snapshot
+	return out, a.get(ctx, &out, "snapshots")
+}
+
+// Snapshot answers one of them.
+func (a *apiClient) Snapshot(ctx context.Context, id string) (wire.Snapshot, error) {
+	var out wire.Snapshot
+	return out, a.get(ctx, &out, "snapshots", id)
+}
+
+// RestorePath answers the path by which a restore asks for a snapshot.
+func (a *apiClient) RestorePath(ctx context.Context, id string) (string, error) {
+	var out wire.RestorePath
+	if err := a.get(ctx, &out, "snapshots", id, "restore"); err != nil {
+		return "", err
+	}
+	if out.Path == "" {
+		return "", badAnswer("a restore without its path")
+	}
+	return out.Path, nil
+}
+
+// Entries calls each with every entry of a snapshot, as they come. An error of
+// each ends it and is answered.
+func (a *apiClient) Entries(ctx context.Context, id string, each func(wire.Entry) error) error {
+	response, err := a.do(ctx, http.MethodGet, nil, "snapshots", id, "entries")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	r := bufio.NewReaderSize(response.Body, 16<<10)
+	for n := 0; ; n++ {
+		var e wire.Entry
+		switch err := wire.ReadLine(r, &e); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case cancelled(ctx) != nil:
+			return cancelled(ctx)
+		case isJSON(err):
+			return badAnswer(fmt.Sprintf("entry %d of snapshot %.60q: %v", n, id, err))
+		case err != nil:
+			return a.session.explain(err)
+		case n == maxEntries:
+			return badAnswer(fmt.Sprintf("snapshot %.60q of more than %d entries", id, maxEntries))
+		}
+		if err := each(e); err != nil {
+			return err
+		}
+	}
+}
+
+// Saved answers those of the entries that the latest snapshot holds in just
+// this version.
+func (a *apiClient) Saved(ctx context.Context, versions map[string]string) ([]string, error) {
+	var out wire.SavedAnswer
+	if err := a.post(ctx, wire.SavedRequest{Entries: versions}, &out, "saved"); err != nil {
+		return nil, err
+	}
+	saved := make([]string, 0, len(out.UIDs))
+	for _, uid := range out.UIDs {
+		if _, asked := versions[uid]; asked {
+			saved = append(saved, uid)
+		}
+	}
+	return saved, nil
+}
+
+// AddKey lets a further key into the account.
+func (a *apiClient) AddKey(ctx context.Context, k wire.KeyRequest) error {
+	return a.post(ctx, k, nil, "keys")
+}
+
+func (a *apiClient) get(ctx context.Context, out any, path ...string) error {
+	response, err := a.do(ctx, http.MethodGet, nil, path...)
+	if err != nil {
+		return err
+	}
+	return a.decode(ctx, response, out)
+}
+
+func (a *apiClient) post(ctx context.Context, in, out any, path ...string) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	response, err := a.do(ctx, http.MethodPost, body, path...)
+	if err != nil {
+		return err
+	}
+	return a.decode(ctx, response, out)
+}
+
+// decode reads the one value of an answer; out nil: none is wanted.
+func (a *apiClient) decode(ctx context.Context, response *http.Response, out any) error {
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAPIAnswer+1))
+	switch {
+	case cancelled(ctx) != nil:
+		return cancelled(ctx)
+	case err != nil:
+		return a.session.explain(err)
+	case len(body) > maxAPIAnswer:
+		return badAnswer(fmt.Sprintf("%s: more than %d bytes", response.Request.URL.Path, maxAPIAnswer))
+	case out == nil:
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return badAnswer(fmt.Sprintf("%s: %v", response.Request.URL.Path, err))
+	}
+	return nil
+}
+
+// do sends a request; an answer that refuses is an error.
+func (a *apiClient) do(ctx context.Context, method string, body []byte, path ...string) (*http.Response, error) {
+	u := &url.URL{Scheme: "http", Host: "xs", Path: "/"}
+	for _, part := range path {
+		u = u.JoinPath(url.PathEscape(part))
+	}
+	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := a.http.Do(request)
+	if err != nil {
+		if cancelled(ctx) != nil {
+			return nil, cancelled(ctx)
+		}
+		return nil, a.session.explain(err)
+	}
+	if response.StatusCode/100 == 2 {
+		return response, nil
+	}
+	defer response.Body.Close()
+	return nil, apiRefusal(response)
+}
+
+func apiRefusal(response *http.Response) error {
+	var refusal wire.Refusal
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err == nil && json.Unmarshal(body, &refusal) == nil && refusal.Code != "" {
+		return refused(&refusal)
+	}
+	return badAnswer(fmt.Sprintf("%s: status %d: %.200q", response.Request.URL.Path, response.StatusCode, body))
+}
+
+// channelConn makes a net.Conn of a channel, for net/http. Its deadlines do
+// nothing: the link below has its own.
+type channelConn struct{ *channel }
+
+func (c channelConn) Read(b []byte) (int, error)       { return c.Stdout.Read(b) }
+func (c channelConn) Write(b []byte) (int, error)      { return c.Stdin.Write(b) }
+func (c channelConn) LocalAddr() net.Addr              { return c.session.link.LocalAddr() }
+func (c channelConn) RemoteAddr() net.Addr             { return c.session.link.RemoteAddr() }
+func (c channelConn) SetDeadline(time.Time) error      { return nil }
+func (c channelConn) SetReadDeadline(time.Time) error  { return nil }
+func (c channelConn) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,169 @@
+package xsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/cpu"
+)
+
+// dial opens a session as this laptop's account. The session ends when ctx
+// does. The server's address is the one it told last; only where nobody
+// listens there it is asked again.
+func (c *Client) dial(ctx context.Context) (*session, error) {
+	account := c.account()
+	if account == "" {
+		return nil, errNotRegistered()
+	}
+	key, err := c.cfg.Profile.BackupKey(false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNotRegistered()
+	}
+	if err != nil {
+		return nil, badKey("backup.key", err)
+	}
+	trust := c.hostTrust()
+	st := c.state.get()
+	moved := c.cfg.Server != "" && c.cfg.Server != st.Server
+	if st.SSH != "" && !moved {
+		s, err := c.connect(ctx, trust, st.SSH, account, key)
+		if err == nil || !errors.Is(err, errNobodyThere) {
+			return s, err
+		}
+	}
+	found, err := c.service(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.connect(ctx, trust, found.SSH, account, key)
+}
+
+// errNobodyThere marks that no connection came about at an address.
+var errNobodyThere = errors.New("no connection")
+
+// errKeyRefused marks that the XS does not let this key in.
+var errKeyRefused = errors.New("the server does not let this key in")
+
+// connect opens a session at addr with whom trust trusts; nobody else learns
+// even the account's name.
+func (c *Client) connect(ctx context.Context, trust *hostTrust, addr, account string, key ssh.Signer) (*session, error) {
+	host := addr
+	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pingEvery, Interval: pingEvery, Count: 3}}
+	conn, err := dialer.DialContext(opening, "tcp", addr)
+	if err != nil {
+		if cancelled(ctx) != nil {
+			return nil, cancelled(ctx)
+		}
+		return nil, unavailable(notThere(host, err), fmt.Errorf("%w: %w", errNobodyThere, err))
+	}
+	l := newLink(conn)
+	stop := context.AfterFunc(opening, func() { l.Close() })
+	sshConn, channels, requests, err := ssh.NewClientConn(l, addr, &ssh.ClientConfig{
+		Config:            ssh.Config{Ciphers: ciphers()},
+		User:              account,
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(key)},
+		HostKeyCallback:   trust.check,
+		HostKeyAlgorithms: trust.algorithms(),
+		ClientVersion:     "SSH-2.0-xo-backupd",
+	})
+	if !stop() || err != nil {
+		l.Close()
+		return nil, c.handshakeError(ctx, host, trust, err)
+	}
+	if err := c.sawTrusted(trust, addr); err != nil {
+		c.cfg.Log.Warn("cannot keep the state", "error", err)
+	}
+	s := &session{ctx: ctx, conn: sshConn, link: l, host: host}
+	s.stop = context.AfterFunc(ctx, func() { l.Close() })
+	s.serve(channels, requests)
+	return s, nil
+}
+
+// serve does what a connection needs besides the commands: it refuses what
+// the XS might want to open here, and keeps the link alive.
+func (s *session) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	done := make(chan struct{})
+	s.wait.Go(func() {
+		for ch := range channels {
+			_ = ch.Reject(ssh.Prohibited, "the laptop opens, the server answers")
+		}
+	})
+	s.wait.Go(func() { ssh.DiscardRequests(requests) })
+	s.wait.Go(func() { defer close(done); _ = s.conn.Wait() })
+	s.wait.Go(func() { s.link.ping(s.conn, done) })
+	s.wait.Go(func() { s.link.watch(done) })
+}
+
+// handshakeError tells apart why no session came about.
+func (c *Client) handshakeError(ctx context.Context, host string, trust *hostTrust, err error) error {
+	switch {
+	case trust.wrong != nil:
+		return c.wrongServer(host, trust)
+	case cancelled(ctx) != nil:
+		return cancelled(ctx)
+	case err == nil || ctx.Err() != nil:
+		return unavailable(fmt.Sprintf("The school server %s does not answer: please try again later.", host), context.DeadlineExceeded)
+	case strings.Contains(err.Error(), "unable to authenticate"):
+		// x/crypto/ssh has no type for it.
+		return &Error{
+			Code:    NotRegistered,
+			Message: fmt.Sprintf("The school server %s does not know this laptop: choose Register.", host),
+			Err:     fmt.Errorf("%w: %w", errKeyRefused, err),
+		}
+	default:
+		return unavailable(fmt.Sprintf("What answers at %s does not behave like a school server: please try again later.", host), err)
+	}
+}
+
+// notThere says in words why nothing answers.
+func notThere(host string, err error) string {
+	var dns *net.DNSError
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return fmt.Sprintf("There is no school server called %s in this network: is this the school's network?", dns.Name)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Sprintf("The school server %s does not answer: is the school's network in reach?", host)
+	default:
+		return fmt.Sprintf("The school server %s cannot be reached: is it switched on, and is this the school's network?", host)
+	}
+}
+
+// badKey is a private key that cannot be used.
+func badKey(name string, err error) error {
+	return &Error{
+		Code:    NotRegistered,
+		Message: fmt.Sprintf("The key %s of this laptop cannot be used: please ask whoever looks after the laptops.", name),
+		Err:     err,
+	}
+}
+
+// ciphers prefers what is fast here: an XO has no AES instructions, and
+// ChaCha20 is several times faster there.
+func ciphers() []string {
+	fast := []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305}
+	if !cpu.X86.HasAES && !cpu.ARM64.HasAES && !cpu.ARM.HasAES {
+		fast = []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES128GCM, ssh.CipherAES256GCM}
+	}
+	return append(fast, ssh.CipherAES128CTR, ssh.CipherAES192CTR, ssh.CipherAES256CTR)
+}
+
+// withinAMinute bounds a call that a person waits for.
+func withinAMinute(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 55*time.Second)
+}
+
+// addressOf answers an ssh address as seen from here: an XS that listens on
+// all its addresses cannot know by which it is reached.
+func addressOf(addr string, server *url.URL) (string, error) {
+	return onHost(addr, server.Hostname())
+}

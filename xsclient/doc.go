@@ -1,0 +1,32 @@
+// Package xsclient runs the XO's side of a school server (XS): it registers
+// this laptop, asks whether the server takes a backup, backs the Journal up,
+// lists what is kept and brings it back.
+//
+// # Words
+//
+// The XS is found by the URL of its http listener, which keeps no secrets and
+// proves nothing. What it says there (wire.Service) tells where its ssh
+// listener is. Everything that matters goes over SSH, which the XO opens, as
+// the account that the registration gave it, with the profile's backup key.
+// The owner's key opens only the one connection that enrols the backup key.
+//
+// # Whom the XO trusts
+//
+// The host key that the first registration met is pinned. A server that shows
+// another one gets nothing, not even a try to authenticate: the error is
+// WrongServer, the state new-server, until a person says with TrustServer that
+// this very key is right. Where the configuration names a deployment key,
+// nothing is pinned: any host certificate signed by that key is trusted, and
+// nothing else is.
+//
+// # Time
+//
+// A call that a person waits for ends within a minute when the server is busy
+// or away. A connection on which nothing moves any more is given up. Every
+// wait ends with its ctx.
+//
+// # What is kept
+//
+// StateDir/state.json holds what must last (state.go); each change is written
+// whole or not at all.
+package xsclient

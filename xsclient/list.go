@@ -1,0 +1,75 @@
+package xsclient
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/wire"
+)
+
+// ListSnapshots lists what the server keeps of this Journal, newest first.
+func (c *Client) ListSnapshots(ctx context.Context) ([]wire.Snapshot, error) {
+	var out []wire.Snapshot
+	err := c.withAPI(ctx, func(ctx context.Context, api *apiClient) (err error) {
+		out, err = api.Snapshots(ctx)
+		return err
+	})
+	return out, err
+}
+
+// Saved answers which of these entries are safe at school as they are now.
+// What cannot be read here, or is not here, is not.
+func (c *Client) Saved(ctx context.Context, uids []string) ([]string, error) {
+	store, err := c.openStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	versions := make(map[string]string, len(uids))
+	for _, id := range uids {
+		uid, err := datastore.ParseUID(id)
+		if err != nil {
+			return nil, &Error{Code: InvalidArgument, Message: "What was asked for is not an entry of the Journal.", Err: err}
+		}
+		e, err := store.Entry(ctx, uid)
+		var damaged *datastore.DamagedError
+		switch {
+		case err == nil:
+			versions[id] = string(e.Version())
+		case errors.Is(err, fs.ErrNotExist), errors.As(err, &damaged):
+		default:
+			return nil, err
+		}
+	}
+	if len(versions) == 0 {
+		return nil, nil
+	}
+	var out []string
+	err = c.withAPI(ctx, func(ctx context.Context, api *apiClient) (err error) {
+		out, err = api.Saved(ctx, versions)
+		return err
+	})
+	return out, err
+}
+
+// withAPI asks the server something that a person waits for.
+func (c *Client) withAPI(ctx context.Context, ask func(context.Context, *apiClient) error) error {
+	ctx, cancel := withinAMinute(ctx)
+	defer cancel()
+	s, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.withAPI(ctx, ask)
+}
+
+func (s *session) withAPI(ctx context.Context, ask func(context.Context, *apiClient) error) error {
+	api, err := s.api(ctx)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	return ask(ctx, api)
+}

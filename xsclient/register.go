@@ -1,0 +1,265 @@
+package xsclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sugarlabs/xo-backupd/profile"
+	"github.com/sugarlabs/xo-backupd/wire"
+)
+
+// Register makes this laptop known to the school server: Sugar's own
+// registration where it has not happened, then a key of our own, let in by a
+// connection that the owner's key opened. Each step that is done stays done:
+// calling it again goes on where it was cut off, and does nothing when all is
+// well.
+func (c *Client) Register(ctx context.Context) error {
+	ctx, cancel := withinAMinute(ctx)
+	defer cancel()
+	r := registration{c: c}
+	for _, step := range []func(context.Context) error{
+		r.meet, r.keys, r.known, r.enrol,
+	} {
+		if r.done {
+			break
+		}
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// registration is one run of Register.
+type registration struct {
+	c       *Client
+	found   *found
+	trust   *hostTrust
+	account string
+	owner   ssh.Signer
+	backup  ssh.Signer
+	done    bool
+}
+
+// meet finds the server. If none is trusted yet this one is, as soon as it has
+// proved over SSH that it has the key that it claims.
+func (r *registration) meet(ctx context.Context) (err error) {
+	if r.found, err = r.c.service(ctx); err != nil {
+		return err
+	}
+	r.trust = r.c.hostTrust()
+	if r.trust.deploy != nil || r.trust.pinned != nil {
+		return nil
+	}
+	if r.trust.pinned = parseHostKey(r.found.HostKey); r.trust.pinned == nil {
+		return notXS(r.found.Server, fmt.Errorf("host key %.80q", r.found.HostKey))
+	}
+	return nil
+}
+
+// keys reads the owner's key and makes ours.
+func (r *registration) keys(context.Context) (err error) {
+	if r.owner, err = r.c.cfg.Profile.OwnerKey(); err != nil {
+		return ownerKeyError(err)
+	}
+	if r.backup, err = r.c.cfg.Profile.BackupKey(true); err != nil {
+		return badKey("backup.key", err)
+	}
+	return nil
+}
+
+func ownerKeyError(err error) error {
+	message := "Sugar's key of this laptop (owner.key) cannot be read: please ask whoever looks after the laptops."
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		message = "Sugar has not made this laptop's key (owner.key) yet: start Sugar, give a name and a colour, then register again."
+	case errors.Is(err, profile.ErrEncrypted):
+		message = "Sugar's key of this laptop (owner.key) is protected by a passphrase, so it cannot be used to register: please ask whoever looks after the laptops."
+	}
+	return &Error{Code: NotRegistered, Message: message, Err: err}
+}
+
+// known makes sure that the server knows the account and the owner's key, by
+// Sugar's registration if it does not.
+func (r *registration) known(ctx context.Context) error {
+	account, err := r.registered(ctx)
+	if err != nil {
+		return err
+	}
+	if account != "" {
+		if r.done, err = r.knocks(ctx, account, r.backup); err != nil || r.done {
+			return err
+		}
+		let, err := r.knocks(ctx, account, r.owner)
+		if err != nil || let {
+			return err
+		}
+	}
+	if account, err = r.register(ctx); err != nil {
+		return err
+	}
+	r.account = account
+	return nil
+}
+
+// registered answers the account that a registration has left, Sugar's or
+// ours; "" if there was none.
+func (r *registration) registered(ctx context.Context) (string, error) {
+	backup, err := r.c.cfg.Profile.BackupURL(ctx)
+	if err != nil {
+		return "", err
+	}
+	if account, _, ok := splitBackupURL(backup); ok {
+		return account, nil
+	}
+	return r.c.state.get().Account, nil
+}
+
+// knocks tells whether the server lets a key into the account. If it is our
+// key, this registration is over.
+func (r *registration) knocks(ctx context.Context, account string, key ssh.Signer) (bool, error) {
+	s, err := r.c.connect(ctx, r.trust, r.found.SSH, account, key)
+	if errors.Is(err, errKeyRefused) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer s.Close()
+	r.account = account
+	if key != r.backup {
+		return true, nil
+	}
+	return true, r.enrolled()
+}
+
+// register does what Sugar's register_laptop does.
+func (r *registration) register(ctx context.Context) (string, error) {
+	c := r.c
+	machine := c.machine()
+	if c.cfg.Serial == "" && (machine.Serial == "" || machine.Serial == profile.NoSerial) {
+		// Kept before it is used: another try must not bring another serial.
+		machine = machine.Invent(c.now())
+	}
+	if machine.UUID == "" {
+		machine.UUID = profile.NoUUID
+	}
+	if err := c.cfg.Profile.StoreMachine(machine); err != nil {
+		return "", fmt.Errorf("keeping this laptop's serial: %w", err)
+	}
+	answer, err := c.callRegister(ctx, r.found.Registration, machine, c.owner(ctx).Nick, r.owner.PublicKey())
+	if err != nil {
+		return "", err
+	}
+	backupURL, _ := answer["backupurl"].(string)
+	account, _, ok := splitBackupURL(backupURL)
+	if !ok {
+		return "", badAnswer(fmt.Sprintf("registration: backupurl %.80q", backupURL))
+	}
+	if err := c.cfg.Profile.SetBackupURL(ctx, backupURL); err != nil {
+		return "", fmt.Errorf("keeping the registration: %w", err)
+	}
+	if jabber, _ := answer["jabberserver"].(string); jabber != "" {
+		if err := c.cfg.Profile.SetJabberServer(ctx, jabber); err != nil {
+			return "", fmt.Errorf("keeping the registration: %w", err)
+		}
+	}
+	return account, c.update(func(st *state) { st.Account = account; st.Enrolled = false })
+}
+
+// callRegister makes the XML-RPC call.
+func (c *Client) callRegister(ctx context.Context, at string, m profile.Machine, nick string, key ssh.PublicKey) (map[string]any, error) {
+	body, err := wire.EncodeCall("register", m.Serial, nick, m.UUID, base64.StdEncoding.EncodeToString(key.Marshal()))
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequest(http.MethodPost, at, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "text/xml")
+	status, _, reply, err := c.roundTrip(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		return nil, notXS(request.URL, fmt.Errorf("registration: status %d", status))
+	}
+	v, err := wire.DecodeResponse(bytes.NewReader(reply))
+	var fault *wire.Fault
+	if errors.As(err, &fault) {
+		return nil, refusedRegistration(fault.Message, fault)
+	}
+	if err != nil {
+		return nil, notXS(request.URL, err)
+	}
+	answer, ok := v.(map[string]any)
+	if !ok {
+		return nil, notXS(request.URL, fmt.Errorf("registration: answer %T", v))
+	}
+	if success, _ := answer["success"].(string); success != "OK" {
+		why, _ := answer["error"].(string)
+		return nil, refusedRegistration(why, fmt.Errorf("success %.40q", success))
+	}
+	return answer, nil
+}
+
+func refusedRegistration(why string, err error) error {
+	message := "The school server did not register this laptop."
+	if why = sentence(why); why != "" {
+		message = "The school server did not register this laptop: " + why
+	}
+	return &Error{Code: ServerRefused, Message: message, Err: err}
+}
+
+// enrol lets our key in, and tries it.
+func (r *registration) enrol(ctx context.Context) error {
+	s, err := r.c.connect(ctx, r.trust, r.found.SSH, r.account, r.owner)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	err = s.withAPI(ctx, func(ctx context.Context, api *apiClient) error {
+		return api.AddKey(ctx, wire.KeyRequest{
+			Key:    hostKeyLine(r.backup.PublicKey()),
+			Serial: r.c.machine().Serial,
+		})
+	})
+	if err != nil {
+		return err
+	}
+	ours, err := r.c.connect(ctx, r.trust, r.found.SSH, r.account, r.backup)
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	return r.enrolled()
+}
+
+func (r *registration) enrolled() error {
+	return r.c.update(func(st *state) {
+		st.Account, st.Enrolled = r.account, true
+		st.Server = r.found.Server.String()
+	})
+}
+
+// splitBackupURL reads what a registration answers: ACCOUNT@HOST:backup.
+func splitBackupURL(s string) (account, host string, ok bool) {
+	account, rest, _ := strings.Cut(s, "@")
+	if checkAccount(account) != nil {
+		return "", "", false
+	}
+	host = rest
+	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
+		host = rest[:i]
+	}
+	return account, host, host != ""
+}

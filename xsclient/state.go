@@ -1,0 +1,163 @@
+package xsclient
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/sugarlabs/xo-backupd/profile"
+)
+
+const (
+	stateFile    = "state.json"
+	stateVersion = 1
+	// maxState is far above any state file.
+	maxState = 1 << 20
+)
+
+// state is what the daemon must still know after a restart.
+type state struct {
+	Version int `json:"version"`
+	// Account is whom the XS knows us as; "" before a registration.
+	Account string `json:"account,omitempty"`
+	// Enrolled: the XS has let our backup key in.
+	Enrolled bool `json:"enrolled,omitempty"`
+	// Server is the URL of the XS's http listener that the account is on.
+	Server string `json:"server,omitempty"`
+	// SSH is host:port of its ssh listener, as last seen.
+	SSH string `json:"ssh,omitempty"`
+	// HostKey is pinned: an authorized_keys line. "" with a deployment key.
+	HostKey string `json:"host_key,omitempty"`
+	// SeenKey is what another server showed instead, until it is trusted or
+	// the right one is back.
+	SeenKey string `json:"seen_key,omitempty"`
+	// LastBackup is when the Journal was last safe at school, Unix seconds.
+	LastBackup int64 `json:"last_backup,omitempty"`
+	// LastResult is how the last backup ended, in words.
+	LastResult string `json:"last_result,omitempty"`
+	// Entries is how many entries the last backup holds.
+	Entries int `json:"entries,omitempty"`
+}
+
+// stateKeeper guards the state and its file.
+type stateKeeper struct {
+	path string
+
+	mu   sync.Mutex
+	now  state
+	news string // why the state began anew, in words; "" if it did not
+}
+
+// openState reads the state. A damaged file is kept aside and the state begins
+// anew; the error then says so, and the keeper can be used.
+func openState(dir string) (*stateKeeper, error) {
+	k := &stateKeeper{path: filepath.Join(dir, stateFile), now: state{Version: stateVersion}}
+	b, err := readLimited(k.path, maxState)
+	if errors.Is(err, fs.ErrNotExist) {
+		return k, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the state: %w", err)
+	}
+	now, err := decodeState(b)
+	if err == nil {
+		k.now = now
+		return k, nil
+	}
+	aside := k.path + ".damaged"
+	if renameErr := os.Rename(k.path, aside); renameErr != nil {
+		return nil, fmt.Errorf("the state file %s is damaged: %w; and cannot be moved aside: %w", k.path, err, renameErr)
+	}
+	k.news = "What this laptop knew about its school server was damaged (it is kept in " + aside + "): choose Register again."
+	return k, &damagedState{aside, err}
+}
+
+// damagedState is a state file that was moved aside.
+type damagedState struct {
+	aside string
+	err   error
+}
+
+func (e *damagedState) Error() string {
+	return fmt.Sprintf("the state file was damaged; it is kept as %s, and the state begins anew: %v", e.aside, e.err)
+}
+
+func (e *damagedState) Unwrap() error { return e.err }
+
+func decodeState(b []byte) (state, error) {
+	var s state
+	d := json.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(&s); err != nil {
+		return state{}, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return state{}, errors.New("more than one JSON value")
+	}
+	if s.Version != stateVersion {
+		return state{}, fmt.Errorf("version %d, want %d", s.Version, stateVersion)
+	}
+	if s.Account != "" {
+		if err := checkAccount(s.Account); err != nil {
+			return state{}, err
+		}
+	}
+	return s, nil
+}
+
+// get answers a copy.
+func (k *stateKeeper) get() state {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.now
+}
+
+// why answers why the state began anew, "" if it did not.
+func (k *stateKeeper) why() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.news
+}
+
+// update changes the state and keeps the change, or answers why not and
+// changes nothing. Where nothing differs nothing is written: flash wears out.
+func (k *stateKeeper) update(change func(*state)) (changed bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next := k.now
+	change(&next)
+	if next == k.now {
+		return false, nil
+	}
+	b, err := json.MarshalIndent(next, "", "\t")
+	if err != nil {
+		return false, err
+	}
+	if err := profile.MakeDir(filepath.Dir(k.path), 0o700); err != nil {
+		return false, fmt.Errorf("keeping the state: %w", err)
+	}
+	if err := profile.WriteFile(k.path, append(b, '\n'), 0o600); err != nil {
+		return false, fmt.Errorf("keeping the state: %w", err)
+	}
+	k.now = next
+	k.news = ""
+	return true, nil
+}
+
+func readLimited(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = fmt.Errorf("%s is larger than %d bytes", path, most)
+	}
+	return b, err
+}
