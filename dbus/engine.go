@@ -1,0 +1,96 @@
+package dbus
+
+import (
+	"context"
+	"time"
+)
+
+// Engine is what the contract needs of whoever does the work. Its methods are
+// called side by side, Backup and Restore excepted: one of them at a time.
+// Every method ends soon after its ctx does.
+//
+// An error with a method BackupError() (name, message string) anywhere in its
+// chain reaches the client as org.laptop.Backup.Error.name with that message.
+// The cause of a cancelled ctx (context.Cause) is [ErrCancelled] when a person
+// asked for it and [ErrEnding] when the service ends: then a restore must be
+// taken up again by the next service, and PendingRestore says so.
+type Engine interface {
+	Register(ctx context.Context) error
+	TrustServer(ctx context.Context, fingerprint string) error
+	CheckServer(ctx context.Context) (Availability, error)
+	Backup(ctx context.Context, trigger string, progress func(Progress)) (Outcome, error)
+	ListSnapshots(ctx context.Context) ([]Snapshot, error)
+	Saved(ctx context.Context, uids []string) ([]string, error)
+	Restore(ctx context.Context, request RestoreRequest, progress func(Progress)) (Outcome, error)
+	// PendingRestore is the restore that was cut off before, if any. The
+	// service starts a job for it when it starts.
+	PendingRestore() (RestoreRequest, bool)
+	// Status is asked for often: it answers at once, from memory.
+	Status() Status
+}
+
+// Triggers of a backup.
+const (
+	TriggerManual   = "manual"
+	TriggerSchedule = "schedule"
+	TriggerNetwork  = "network"
+)
+
+// RestoreRequest says what to restore, and how. Two that are equal are the same
+// restore.
+type RestoreRequest struct {
+	Snapshot string // "" is the latest
+	Replace  bool   // the whole Journal, else merge
+	Deleted  bool   // merge: entries deleted here since come back too
+}
+
+// Progress of a job. A total of 0 is not known (yet).
+type Progress struct {
+	Phase                                string
+	Bytes, BytesDone                     int64
+	Entries, EntriesDone, EntriesSkipped int
+}
+
+// Outcome of a job that did not fail.
+type Outcome struct {
+	Partial bool
+	Message string // one sentence; for a partial one: what is missing, and why
+}
+
+// Availability is what CheckServer found.
+type Availability struct {
+	Available  bool
+	Reason     string
+	RetryAfter time.Duration
+	Protocols  []int
+}
+
+// Snapshot is one of ListSnapshots; times are Unix seconds.
+type Snapshot struct {
+	ID              string
+	Seq             uint64
+	Time, Confirmed int64
+	Entries         int
+	Bytes           int64
+	Account         string
+}
+
+// States that an engine reports; backing-up and restoring are the service's.
+const (
+	StateUnregistered = "unregistered"
+	StateFirstBoot    = "first-boot"
+	StateNewServer    = "new-server"
+	StateIdle         = "idle"
+
+	stateBackingUp = "backing-up"
+	stateRestoring = "restoring"
+)
+
+// Status is what the properties of the service show.
+type Status struct {
+	State, StateReason      string
+	Server, Account, Serial string
+	LastBackup              int64 // Unix seconds; 0: never
+	LastResult              string
+	Entries                 int
+}

@@ -1,0 +1,223 @@
+package dbus
+
+import (
+	"context"
+	"math"
+	"time"
+
+	godbus "github.com/godbus/dbus/v5"
+)
+
+// method is one of an interface: the signature of what it takes, and what it does.
+type method struct {
+	in    string
+	serve func(s *Service, c *call) ([]any, error)
+}
+
+// iface is an interface of an object. What it looks like is in its XML.
+type iface struct {
+	name    string
+	xml     string
+	methods map[string]method
+	// properties is nil for an interface without.
+	properties func(s *Service, path godbus.ObjectPath) map[string]godbus.Variant
+}
+
+// backup is org.laptop.Backup.
+var backup = &iface{
+	name: Interface,
+	xml:  backupXML,
+	methods: map[string]method{
+		"Register":           {"", (*Service).register},
+		"TrustServer":        {"s", (*Service).trustServer},
+		"CheckServer":        {"", (*Service).checkServer},
+		"Backup":             {"", (*Service).backup},
+		"BackupWithOptions":  {"a{sv}", (*Service).backup},
+		"ListSnapshots":      {"", (*Service).listSnapshots},
+		"Saved":              {"as", (*Service).saved},
+		"Restore":            {"s", (*Service).restore},
+		"RestoreWithOptions": {"sa{sv}", (*Service).restore},
+		"Cancel":             {"o", (*Service).cancelMethod},
+		"Wait":               {"o", (*Service).waitMethod},
+		"RestoreEntry":       {"ss", later},
+		"ExportEntry":        {"sss", later},
+		"Find":               {"sa{sv}as", later},
+		"FindBackups":        {"", later},
+		"Claim":              {"ss", later},
+		"Dismiss":            {"s", later},
+		"Reindex":            {"", later},
+		"OpenWeb":            {"", later},
+	},
+	properties: func(s *Service, _ godbus.ObjectPath) map[string]godbus.Variant { return s.properties() },
+}
+
+// later is the answer of what the contract names and nobody has built.
+func later(*Service, *call) ([]any, error) {
+	return nil, protest(notSupported, "this version of xo-backupd cannot do that yet")
+}
+
+// ask asks the school server: not for ever, and not too many at once.
+func (s *Service) ask(question func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(s.calls, askTime)
+	defer cancel()
+	select {
+	case s.asking <- struct{}{}:
+		defer func() { <-s.asking }()
+	case <-ctx.Done():
+		return refuse(ServerUnavailable, "too many ask the school server at the same time: try again")
+	}
+	err := question(ctx)
+	s.announce()
+	return err
+}
+
+func (s *Service) register(*call) ([]any, error) {
+	return nil, s.ask(func(ctx context.Context) error {
+		s.registering.Lock()
+		defer s.registering.Unlock()
+		return s.engine.Register(ctx)
+	})
+}
+
+func (s *Service) trustServer(c *call) ([]any, error) {
+	fingerprint := c.text(0)
+	if fingerprint == "" {
+		return nil, refuse(InvalidArgument, "the fingerprint of the server to trust is missing")
+	}
+	return nil, s.ask(func(ctx context.Context) error {
+		s.registering.Lock()
+		defer s.registering.Unlock()
+		return s.engine.TrustServer(ctx, fingerprint)
+	})
+}
+
+func (s *Service) checkServer(*call) ([]any, error) {
+	var a Availability
+	err := s.ask(func(ctx context.Context) (err error) {
+		a, err = s.engine.CheckServer(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	protocols := make([]uint32, 0, len(a.Protocols))
+	for _, p := range a.Protocols {
+		protocols = append(protocols, narrow(p))
+	}
+	return []any{map[string]godbus.Variant{
+		"available":   godbus.MakeVariant(a.Available),
+		"reason":      godbus.MakeVariant(clean(a.Reason)),
+		"retry_after": godbus.MakeVariant(seconds(a.RetryAfter)),
+		"protocols":   godbus.MakeVariant(protocols),
+	}}, nil
+}
+
+// seconds, whole ones, rounded up.
+func seconds(d time.Duration) uint32 {
+	return uint32(min(max(math.Ceil(d.Seconds()), 0), math.MaxUint32))
+}
+
+func (s *Service) backup(c *call) ([]any, error) {
+	trigger := TriggerManual
+	if len(c.args) > 0 {
+		err := readOptions(c.options(0), map[string]setting{
+			"trigger": oneOf(&trigger, TriggerManual, TriggerSchedule, TriggerNetwork),
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	// Whatever the trigger, it is the same backup.
+	j, err := s.begin(OperationBackup, nil, func(ctx context.Context, progress func(Progress)) (Outcome, error) {
+		return s.engine.Backup(ctx, trigger, progress)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []any{j.path}, nil
+}
+
+func (s *Service) listSnapshots(*call) ([]any, error) {
+	var list []Snapshot
+	err := s.ask(func(ctx context.Context) (err error) {
+		list, err = s.engine.ListSnapshots(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]map[string]godbus.Variant, 0, len(list))
+	for _, snapshot := range list {
+		out = append(out, map[string]godbus.Variant{
+			"id":        godbus.MakeVariant(clean(snapshot.ID)),
+			"seq":       godbus.MakeVariant(snapshot.Seq),
+			"time":      godbus.MakeVariant(snapshot.Time),
+			"confirmed": godbus.MakeVariant(snapshot.Confirmed),
+			"entries":   godbus.MakeVariant(narrow(snapshot.Entries)),
+			"bytes":     godbus.MakeVariant(wide(snapshot.Bytes)),
+			"account":   godbus.MakeVariant(clean(snapshot.Account)),
+		})
+	}
+	return []any{out}, nil
+}
+
+func (s *Service) saved(c *call) ([]any, error) {
+	uids := c.texts(0)
+	if err := checkUIDs(uids); err != nil {
+		return nil, err
+	}
+	safe := []string{}
+	if len(uids) == 0 {
+		return []any{safe}, nil
+	}
+	err := s.ask(func(ctx context.Context) error {
+		found, err := s.engine.Saved(ctx, uids)
+		for _, uid := range found {
+			safe = append(safe, clean(uid))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []any{safe}, nil
+}
+
+func (s *Service) restore(c *call) ([]any, error) {
+	request := RestoreRequest{Snapshot: c.text(0), Deleted: true}
+	if err := checkSnapshot(request.Snapshot); err != nil {
+		return nil, err
+	}
+	if len(c.args) > 1 {
+		mode := "merge"
+		err := readOptions(c.options(1), map[string]setting{
+			"mode":    oneOf(&mode, "merge", "replace"),
+			"deleted": truth(&request.Deleted),
+		})
+		if err != nil {
+			return nil, err
+		}
+		request.Replace = mode == "replace"
+	}
+	j, err := s.beginRestore(request)
+	if err != nil {
+		return nil, err
+	}
+	return []any{j.path}, nil
+}
+
+func (s *Service) beginRestore(request RestoreRequest) (*job, error) {
+	return s.begin(OperationRestore, request, func(ctx context.Context, progress func(Progress)) (Outcome, error) {
+		return s.engine.Restore(ctx, request, progress)
+	})
+}
+
+func (s *Service) cancelMethod(c *call) ([]any, error) { return nil, s.cancelJob(c.object(0)) }
+
+func (s *Service) waitMethod(c *call) ([]any, error) {
+	r, err := s.waitJob(s.calls, c.object(0))
+	if err != nil {
+		return nil, err
+	}
+	return []any{r.Result, r.ErrorName, r.Message}, nil
+}
