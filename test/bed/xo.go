@@ -1,0 +1,265 @@
+package bed
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Options of an XO. The zero value is an unregistered XO-1 of a child called
+// Amara, with an empty Journal.
+type Options struct {
+	Binaries Binaries
+	Nick     string // Amara
+	Color    string
+	Group    string
+	Serial   string // SHC00500001
+	UUID     string
+	Key      string   // kind of owner.key as ssh-keygen -t takes it: dsa, in PEM, as an XO's
+	KeyNew   bool     // in OpenSSH's new format instead of PEM
+	Wrap     []string // a command that the daemon is started by, say strace
+	Env      []string // further environment of everything on the bus
+}
+
+func (o *Options) defaults() {
+	set := func(s *string, value string) {
+		if *s == "" {
+			*s = value
+		}
+	}
+	set(&o.Nick, "Amara")
+	set(&o.Color, "#FF2B34,#00A0FF")
+	set(&o.Group, "4th Grade")
+	set(&o.Serial, "SHC00500001")
+	set(&o.UUID, "5b2e8a3c-9d41-4f6e-8a70-1c0de0500001")
+	set(&o.Key, "dsa")
+}
+
+// XO is a child's laptop: a home, a profile, a session bus.
+type XO struct {
+	Dir       string // everything of it is below
+	Home      string
+	Profile   string // …/.sugar/default
+	Datastore string // …/.sugar/default/datastore
+	Address   string // of its bus
+	Conn      *dbus.Conn
+	Options   Options
+
+	env []string
+	bus *exec.Cmd
+	log *os.File
+}
+
+// StartXO starts an XO under dir, a folder that it makes and that Close
+// removes.
+func StartXO(ctx context.Context, dir string, o Options) (*XO, error) {
+	o.defaults()
+	home := filepath.Join(dir, "home")
+	x := &XO{
+		Dir:     dir,
+		Home:    home,
+		Profile: filepath.Join(home, ".sugar/default"),
+		Options: o,
+	}
+	x.Datastore = filepath.Join(x.Profile, "datastore")
+	x.env = append([]string{
+		mark + "=" + dir,
+		"PATH=/usr/local/bin:/usr/bin:/bin",
+		"LANG=C.UTF-8",
+		"HOME=" + home,
+		"TMPDIR=" + filepath.Join(dir, "tmp"), // the datastore builds its index there
+		"XDG_RUNTIME_DIR=" + filepath.Join(dir, "run"),
+		"XDG_CONFIG_HOME=" + filepath.Join(home, ".config"),
+		"XDG_DATA_HOME=" + filepath.Join(home, ".local/share"),
+		"XDG_CACHE_HOME=" + filepath.Join(home, ".cache"),
+		"SUGAR_HOME=" + filepath.Join(home, ".sugar"),
+		"SUGAR_PROFILE=default",
+		"GSETTINGS_BACKEND=keyfile",
+	}, o.Env...)
+
+	if err := x.lay(ctx); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := x.startBus(ctx); err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	return x, nil
+}
+
+// lay makes the folders, the profile and the settings.
+func (x *XO) lay(ctx context.Context) error {
+	for _, dir := range []string{"tmp", "run", "services", "home/.config/glib-2.0/settings", "home/.sugar/default/identifiers"} {
+		if err := os.MkdirAll(filepath.Join(x.Dir, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	o := x.Options
+	quote := func(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'" }
+	services := map[string]string{
+		"org.laptop.sugar.DataStore": "/usr/bin/datastore-service",
+		"org.laptop.Backup":          strings.Join(append(append([]string{}, o.Wrap...), o.Binaries.Daemon), " "),
+	}
+	files := map[string]string{
+		"home/.config/glib-2.0/settings/keyfile": fmt.Sprintf("[org/sugarlabs/user]\nnick=%s\ncolor=%s\ngroup-label=%s\n",
+			quote(o.Nick), quote(o.Color), quote(o.Group)),
+		"home/.sugar/default/identifiers/sn":   o.Serial,
+		"home/.sugar/default/identifiers/uuid": o.UUID,
+		"bus.conf":                             busConfig(x.Dir),
+	}
+	for name, command := range services {
+		files["services/"+name+".service"] = "[D-BUS Service]\nName=" + name + "\nExec=" + command + "\n"
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(x.Dir, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	args := []string{"-q", "-t", o.Key, "-N", "", "-C", "", "-f", filepath.Join(x.Profile, "owner.key")}
+	if !o.KeyNew && o.Key != "ed25519" {
+		args = append(args, "-m", "PEM")
+	}
+	if out, err := exec.CommandContext(ctx, "ssh-keygen", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ssh-keygen: %w: %s", err, out)
+	}
+	return nil
+}
+
+// The socket has an abstract name, which tmpdir asks for: a path would have to
+// be shorter than 108 bytes.
+func busConfig(dir string) string {
+	return `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <keep_umask/>
+  <listen>unix:tmpdir=/tmp</listen>
+  <auth>EXTERNAL</auth>
+  <servicedir>` + filepath.Join(dir, "services") + `</servicedir>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+  <limit name="max_message_size">1000000000</limit>
+  <limit name="max_incoming_bytes">1000000000</limit>
+  <limit name="max_outgoing_bytes">1000000000</limit>
+  <limit name="service_start_timeout">60000</limit>
+  <limit name="max_replies_per_connection">50000</limit>
+</busconfig>
+`
+}
+
+func (x *XO) startBus(ctx context.Context) error {
+	var err error
+	if x.log, err = os.Create(filepath.Join(x.Dir, "bus.log")); err != nil {
+		return err
+	}
+	cmd := exec.Command("dbus-daemon", "--nofork", "--nopidfile", "--print-address=1",
+		"--config-file="+filepath.Join(x.Dir, "bus.conf"))
+	cmd.Env, cmd.Stderr, cmd.SysProcAttr = x.env, x.log, apart()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	x.bus = cmd
+	line, err := readLine(ctx, out)
+	if err != nil {
+		return fmt.Errorf("dbus-daemon: %w", err)
+	}
+	x.Address = strings.TrimSpace(line)
+	x.env = append(x.env, "DBUS_SESSION_BUS_ADDRESS="+x.Address)
+	x.Conn, err = x.Connect()
+	return err
+}
+
+// apart keeps a child out of our process group, so that Ctrl-C reaches us
+// alone and we end things in order, and ties its life to ours.
+func apart() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// readLine reads one line, or what ctx leaves it time for.
+func readLine(ctx context.Context, r io.Reader) (string, error) {
+	type answer struct {
+		line string
+		err  error
+	}
+	c := make(chan answer, 1)
+	go func() { // ends with the process that r is the output of
+		line, err := bufio.NewReader(r).ReadString('\n')
+		c <- answer{line, err}
+	}()
+	select {
+	case a := <-c:
+		return a.line, a.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// Connect makes a further connection to the XO's bus.
+func (x *XO) Connect() (*dbus.Conn, error) { return dbus.Connect(x.Address) }
+
+// Env is the environment of a program that runs on this XO.
+func (x *XO) Env() []string { return append([]string{}, x.env...) }
+
+// Command is a program that runs on this XO.
+func (x *XO) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env, cmd.Dir, cmd.SysProcAttr = x.Env(), x.Home, apart()
+	return cmd
+}
+
+// Configure writes the daemon's configuration file; the daemon reads it when it
+// starts.
+func (x *XO) Configure(toml string) error {
+	dir := filepath.Join(x.Home, ".config/xo-backupd")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "config.toml"), []byte(toml), 0o600)
+}
+
+// PointAt configures the XO for a school server.
+func (x *XO) PointAt(s *XS) error {
+	return x.Configure(fmt.Sprintf("server = %q\nregistration = %q\n", s.URL(), s.RegistrationURL()))
+}
+
+// Log is what the bus and the services on it have said.
+func (x *XO) Log() string {
+	b, _ := os.ReadFile(filepath.Join(x.Dir, "bus.log"))
+	return string(b)
+}
+
+// Close ends the bus, with it all that is on it, and removes the folder. It is
+// an error if something did not end by itself.
+func (x *XO) Close() error { return x.closeWithin(10 * time.Second) }
+
+func (x *XO) closeWithin(grace time.Duration) error {
+	var errs []error
+	if x.Conn != nil {
+		_ = x.Conn.Close()
+	}
+	if x.bus != nil {
+		_ = x.bus.Process.Signal(syscall.SIGTERM)
+		_ = x.bus.Wait()
+	}
+	errs = append(errs, endMarked(x.Dir, grace))
+	if x.log != nil {
+		_ = x.log.Close()
+	}
+	return errors.Join(append(errs, os.RemoveAll(x.Dir))...)
+}
