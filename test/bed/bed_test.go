@@ -109,7 +109,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if _, err := x.Find(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if n := len(marked(dir)); n != 2 {
+	if n := len(members(dir, x.bus.Process.Pid)); n != 2 {
 		t.Errorf("%d processes belong to the XO, not its bus and its datastore", n)
 	}
 	// One that does not care that its bus goes away is ended, and named.
@@ -121,7 +121,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err := x.closeWithin(0); err == nil || !bytes.Contains([]byte(err.Error()), []byte("sleep 1000")) {
 		t.Errorf("Close says %v", err)
 	}
-	if left := marked(dir); len(left) != 0 {
+	if left := members(dir, x.bus.Process.Pid); len(left) != 0 {
 		t.Errorf("left: %v", left)
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {

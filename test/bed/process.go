@@ -18,36 +18,45 @@ import (
 // one XO or XS: what the bus starts is not our child, but inherits it.
 const mark = "XO_BED"
 
-// marked lists the live processes that carry mark=id.
-func marked(id string) []int {
+// members lists the live processes that belong to an XO or XS: those that
+// carry mark=id, and those in the process group of its first process, since
+// our programs hide their environment from their own children.
+func members(id string, group int) []int {
 	want := []byte(mark + "=" + id)
 	var pids []int
-	files, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, file := range files {
-		environ, err := os.ReadFile(file)
+	folders, _ := filepath.Glob("/proc/[0-9]*")
+	for _, folder := range folders {
+		pid, err := strconv.Atoi(filepath.Base(folder))
 		if err != nil {
 			continue
 		}
+		pgid, _ := unix.Getpgid(pid)
+		environ, _ := os.ReadFile(filepath.Join(folder, "environ"))
+		in := group != 0 && pgid == group && !zombie(pid)
 		for v := range bytes.SplitSeq(environ, []byte{0}) {
-			if bytes.Equal(v, want) {
-				if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
-					pids = append(pids, pid)
-				}
-				break
-			}
+			in = in || bytes.Equal(v, want)
+		}
+		if in {
+			pids = append(pids, pid)
 		}
 	}
 	return pids
 }
 
-// endMarked waits until no process carries the mark any more. Those that are
+func zombie(pid int) bool {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(stat), ") ") // pid (name) state …
+	return stat == nil || strings.HasPrefix(state, "Z")
+}
+
+// endMembers waits until no process of an XO or XS is left. Those that are
 // still there after grace are killed, and named in the error.
-func endMarked(id string, grace time.Duration) error {
+func endMembers(id string, group int, grace time.Duration) error {
 	deadline := time.Now().Add(grace)
-	for _, pid := range marked(id) {
+	for _, pid := range members(id, group) {
 		_ = awaitExit(pid, time.Until(deadline))
 	}
-	left := marked(id)
+	left := members(id, group)
 	if len(left) == 0 {
 		return nil
 	}

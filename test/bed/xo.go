@@ -253,11 +253,13 @@ func (x *XO) closeWithin(grace time.Duration) error {
 	if x.Conn != nil {
 		_ = x.Conn.Close()
 	}
+	group := 0
 	if x.bus != nil {
+		group = x.bus.Process.Pid
 		_ = x.bus.Process.Signal(syscall.SIGTERM)
 		_ = x.bus.Wait()
 	}
-	errs = append(errs, endMarked(x.Dir, grace))
+	errs = append(errs, endMembers(x.Dir, group, grace))
 	if x.log != nil {
 		_ = x.log.Close()
 	}

@@ -102,10 +102,11 @@ func (s *XS) PID() int {
 	return s.cmd.Process.Pid
 }
 
-// Stop ends the server as its unit does, and waits for it.
+// Stop ends the server as its unit does, and waits for it and for all that it
+// started. It is an error if something did not end by itself.
 func (s *XS) Stop() error { return s.end(syscall.SIGTERM) }
 
-// Kill ends it at once.
+// Kill ends the server at once; what it started has to notice that.
 func (s *XS) Kill() error { return s.end(syscall.SIGKILL) }
 
 func (s *XS) end(signal syscall.Signal) error {
@@ -117,10 +118,11 @@ func (s *XS) end(signal syscall.Signal) error {
 	_ = cmd.Process.Signal(signal)
 	stuck := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
 	_ = cmd.Wait()
+	var err error
 	if !stuck.Stop() {
-		return errors.New("xs-backupd did not end within 20 s and was killed")
+		err = errors.New("xs-backupd did not end within 20 s and was killed")
 	}
-	return nil
+	return errors.Join(err, endMembers(s.Dir, cmd.Process.Pid, 10*time.Second))
 }
 
 // Run runs one of the administrator's verbs and answers its standard output.
@@ -141,8 +143,5 @@ func (s *XS) Log() string {
 	return string(b)
 }
 
-// Close ends the server and all that it started, and removes its folder. It is
-// an error if something did not end by itself.
-func (s *XS) Close() error {
-	return errors.Join(s.Stop(), endMarked(s.Dir, 10*time.Second), os.RemoveAll(s.Dir))
-}
+// Close stops the server and removes its folder.
+func (s *XS) Close() error { return errors.Join(s.Stop(), os.RemoveAll(s.Dir)) }
