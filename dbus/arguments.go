@@ -77,11 +77,11 @@ func readOptions(given map[string]any, known map[string]setting) error {
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		set, ok := known[key]
 		if !ok {
-			return refuse(InvalidArgument, "there is no option %q; there are: %s",
+			return refuse(InvalidArgument, "There is no option %q; there are: %s.",
 				clean(key), strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
 		if err := set(given[key]); err != nil {
-			return refuse(InvalidArgument, "option %q: %v", key, err)
+			return refuse(InvalidArgument, "Option %q: %v.", key, err)
 		}
 	}
 	return nil
@@ -124,7 +124,7 @@ var (
 // checkSnapshot refuses what cannot be the name of a snapshot; "" is the latest.
 func checkSnapshot(id string) error {
 	if id != "" && (!snapshotID.MatchString(id) || strings.Contains(id, "..")) {
-		return refuse(InvalidArgument, "%s is not the name of a snapshot", shown(id))
+		return refuse(InvalidArgument, "%s is not the name of a snapshot.", shown(id))
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func checkSnapshot(id string) error {
 func checkUIDs(uids []string) error {
 	for _, uid := range uids {
 		if !entryUID.MatchString(uid) {
-			return refuse(InvalidArgument, "%s is not the uid of a Journal entry", shown(uid))
+			return refuse(InvalidArgument, "%s is not the uid of a Journal entry.", shown(uid))
 		}
 	}
 	return nil

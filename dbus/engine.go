@@ -44,6 +44,11 @@ type RestoreRequest struct {
 	Deleted  bool   // merge: entries deleted here since come back too
 }
 
+// PhaseWaiting is the phase of a backup that waits for a busy server. When a
+// person asks for a backup then, its ctx is cancelled, and the engine is called
+// again with TriggerManual, in the same job.
+const PhaseWaiting = "waiting"
+
 // Progress of a job. A total of 0 is not known (yet).
 type Progress struct {
 	Phase                                string

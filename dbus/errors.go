@@ -92,9 +92,9 @@ func translate(err error) (name, message string) {
 		}
 		return ErrorPrefix + word, clean(message)
 	case errors.Is(err, context.DeadlineExceeded):
-		return ErrorPrefix + ServerUnavailable, "the school server did not answer in time"
+		return ErrorPrefix + ServerUnavailable, "The school server did not answer in time: try again later."
 	case errors.Is(err, context.Canceled):
-		return ErrorPrefix + Cancelled, "it was cancelled"
+		return ErrorPrefix + Cancelled, "It was cancelled."
 	default:
 		return ErrorPrefix + Failed, clean(err.Error())
 	}

@@ -46,7 +46,7 @@ func (s *Service) answer(m *godbus.Message) (reply []any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic in a call", "panic", p, "stack", string(debug.Stack()))
-			reply, err = nil, toDBus(refuse(Failed, "this failed by a mistake in the program: %v", p))
+			reply, err = nil, toDBus(refuse(Failed, "This failed by a mistake in the program (%v): please report it.", p))
 		}
 	}()
 	if err := s.activity.pass(s.calls); err != nil {
@@ -81,7 +81,7 @@ func (s *Service) resolve(m *godbus.Message) (*call, error) {
 	member, _ := m.Headers[godbus.FieldMember].Value().(string)
 	node, ok := s.node(path)
 	if !ok {
-		return nil, protest(unknownObject, "there is no object %s", path)
+		return nil, protest(unknownObject, "There is no object %s.", path)
 	}
 	known := false
 	for _, i := range append(node.interfaces, introspectable, propertied) {
@@ -92,15 +92,15 @@ func (s *Service) resolve(m *godbus.Message) (*call, error) {
 		if method, ok := i.methods[member]; ok {
 			args, err := arguments(method.in, m.Body)
 			if err != nil {
-				return nil, protest(invalidArgs, "%s takes (%s): %v", member, method.in, err)
+				return nil, protest(invalidArgs, "%s takes (%s): %v.", member, method.in, err)
 			}
 			return &call{path, method, args}, nil
 		}
 	}
 	if !known {
-		return nil, protest(unknownInterface, "%s has no interface %s", path, iface)
+		return nil, protest(unknownInterface, "%s has no interface %s.", path, iface)
 	}
-	return nil, protest(unknownMethod, "%s has no method %s", path, member)
+	return nil, protest(unknownMethod, "%s has no method %s.", path, member)
 }
 
 // fromVariant unwraps what a{sv} and its relatives hold.

@@ -15,18 +15,19 @@ import (
 // work is what a job does.
 type work func(ctx context.Context, progress func(Progress)) (Outcome, error)
 
-// begin starts a job, or answers the one that does the same already.
-func (s *Service) begin(operation string, subject any, w work) (*job, error) {
+// begin starts a job, or answers the one that runs if it has the same operation
+// and its subject is the same.
+func (s *Service) begin(operation string, subject any, same func(running any) bool, w work) (*job, error) {
 	s.beginning.Lock() // taking a number may have to wait for the disk
 	defer s.beginning.Unlock()
 	if current := s.currentJob(); current != nil {
-		if current.operation == operation && current.subject == subject {
+		if current.operation == operation && same(current.subject) {
 			return current, nil
 		}
-		return nil, refuse(Busy, "a %s is running: wait until it is over, or cancel it", current.operation)
+		return nil, refuse(Busy, "A %s is running: wait until it is over, or cancel it.", current.operation)
 	}
 	if s.ctx.Err() != nil {
-		return nil, refuse(Busy, "the backup service is about to end: try again")
+		return nil, refuse(Busy, "The backup service is about to end: try again.")
 	}
 	number, err := s.history.number()
 	if err != nil {
@@ -83,7 +84,7 @@ func (s *Service) guarded(ctx context.Context, j *job, w work) (outcome Outcome,
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic in a job", "job", j.number, "panic", p, "stack", string(debug.Stack()))
-			err = refuse(Failed, "the %s failed by a mistake in the program: %v", j.operation, p)
+			err = refuse(Failed, "The %s failed by a mistake in the program (%v): please report it.", j.operation, p)
 		}
 	}()
 	return w(ctx, j.report)
@@ -108,9 +109,9 @@ func result(ctx context.Context, j *job, outcome Outcome, err error) record {
 		r.ErrorName, r.Message = translate(err)
 		if r.ErrorName == ErrorPrefix+Cancelled || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			r.Result, r.ErrorName = ResultCancelled, ErrorPrefix+Cancelled
-			r.Message = fmt.Sprintf("the %s was cancelled", j.operation)
+			r.Message = fmt.Sprintf("The %s was cancelled.", j.operation)
 			if errors.Is(context.Cause(ctx), ErrEnding) {
-				r.Message = fmt.Sprintf("the %s was cut off: %v", j.operation, ErrEnding)
+				r.Message = fmt.Sprintf("The %s was cut off: %v.", j.operation, ErrEnding)
 			}
 		}
 	}
@@ -129,7 +130,7 @@ func (s *Service) jobAt(path godbus.ObjectPath) (*job, record, error) {
 	name, ok := strings.CutPrefix(string(path), string(JobsPath)+"/")
 	number, err := strconv.ParseUint(name, 10, 64)
 	if !ok || err != nil || strconv.FormatUint(number, 10) != name {
-		return nil, record{}, refuse(InvalidArgument, "%q is not the path of a job", clean(string(path)))
+		return nil, record{}, refuse(InvalidArgument, "%q is not the path of a job.", clean(string(path)))
 	}
 	// In this order: a job is in the history before it stops being current.
 	if j := s.currentJob(); j != nil && j.number == number {
@@ -138,7 +139,7 @@ func (s *Service) jobAt(path godbus.ObjectPath) (*job, record, error) {
 	if r, ok := s.history.find(number); ok {
 		return nil, r, nil
 	}
-	return nil, record{}, refuse(InvalidArgument, "no job %d is known; the results of the last %d are kept", number, historySize)
+	return nil, record{}, refuse(InvalidArgument, "No job %d is known; the results of the last %d are kept.", number, historySize)
 }
 
 // cancelJob asks a job to end. One that is over already has what was wanted.

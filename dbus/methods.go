@@ -53,7 +53,7 @@ var backup = &iface{
 
 // later is the answer of what the contract names and nobody has built.
 func later(*Service, *call) ([]any, error) {
-	return nil, protest(notSupported, "this version of xo-backupd cannot do that yet")
+	return nil, protest(notSupported, "This version of xo-backupd cannot do that yet.")
 }
 
 // ask asks the school server: not for ever, and not too many at once.
@@ -64,7 +64,7 @@ func (s *Service) ask(question func(ctx context.Context) error) error {
 	case s.asking <- struct{}{}:
 		defer func() { <-s.asking }()
 	case <-ctx.Done():
-		return refuse(ServerUnavailable, "too many ask the school server at the same time: try again")
+		return refuse(ServerUnavailable, "Too many programs ask the school server at the same time: try again.")
 	}
 	err := question(ctx)
 	s.announce()
@@ -82,7 +82,7 @@ func (s *Service) register(*call) ([]any, error) {
 func (s *Service) trustServer(c *call) ([]any, error) {
 	fingerprint := c.text(0)
 	if fingerprint == "" {
-		return nil, refuse(InvalidArgument, "the fingerprint of the server to trust is missing")
+		return nil, refuse(InvalidArgument, "The fingerprint of the server to trust is missing.")
 	}
 	return nil, s.ask(func(ctx context.Context) error {
 		s.registering.Lock()
@@ -127,10 +127,7 @@ func (s *Service) backup(c *call) ([]any, error) {
 			return nil, err
 		}
 	}
-	// Whatever the trigger, it is the same backup.
-	j, err := s.begin(OperationBackup, nil, func(ctx context.Context, progress func(Progress)) (Outcome, error) {
-		return s.engine.Backup(ctx, trigger, progress)
-	})
+	j, err := s.beginBackup(trigger)
 	if err != nil {
 		return nil, err
 	}
@@ -199,17 +196,11 @@ func (s *Service) restore(c *call) ([]any, error) {
 		}
 		request.Replace = mode == "replace"
 	}
-	j, err := s.beginRestore(request)
+	j, err := s.beginRestore(restoring{request, false})
 	if err != nil {
 		return nil, err
 	}
 	return []any{j.path}, nil
-}
-
-func (s *Service) beginRestore(request RestoreRequest) (*job, error) {
-	return s.begin(OperationRestore, request, func(ctx context.Context, progress func(Progress)) (Outcome, error) {
-		return s.engine.Restore(ctx, request, progress)
-	})
 }
 
 func (s *Service) cancelMethod(c *call) ([]any, error) { return nil, s.cancelJob(c.object(0)) }

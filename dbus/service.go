@@ -231,7 +231,7 @@ func (s *Service) resume() {
 		return
 	}
 	s.log.Info("going on with a restore that was cut off", "snapshot", request.Snapshot)
-	if _, err := s.beginRestore(request); err != nil {
+	if _, err := s.beginRestore(restoring{request, true}); err != nil {
 		s.log.Error("cannot go on with the restore", "error", err)
 	}
 }

@@ -102,7 +102,7 @@ var journal = &iface{
 }
 
 func readOnly(*Service, *call) ([]any, error) {
-	return nil, refuse(ReadOnly, "this Journal can only be read: change entries in the Journal itself")
+	return nil, refuse(ReadOnly, "This Journal can only be read: change entries in the Journal itself.")
 }
 
 const (
@@ -164,7 +164,7 @@ func (s *Service) propertiesOf(at godbus.ObjectPath, name string) (map[string]go
 		}
 	}
 	if !known {
-		return nil, protest(unknownInterface, "%s has no interface %s", at, name)
+		return nil, protest(unknownInterface, "%s has no interface %s.", at, name)
 	}
 	return all, nil
 }
@@ -181,7 +181,7 @@ func getProperty(s *Service, c *call) ([]any, error) {
 	}
 	value, ok := all[c.text(1)]
 	if !ok {
-		return nil, protest(unknownProperty, "%s has no property %s", c.path, c.text(1))
+		return nil, protest(unknownProperty, "%s has no property %s.", c.path, c.text(1))
 	}
 	return []any{value}, nil
 }
@@ -190,7 +190,7 @@ func setProperty(s *Service, c *call) ([]any, error) {
 	if _, err := getProperty(s, c); err != nil {
 		return nil, err
 	}
-	return nil, protest(propertyReadOnly, "the property %s can only be read", c.text(1))
+	return nil, protest(propertyReadOnly, "The property %s can only be read.", c.text(1))
 }
 
 // properties are those of org.laptop.Backup.
