@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	godbus "github.com/godbus/dbus/v5"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) restoreCommand() *cobra.Command {
+	var (
+		id, entry    string
+		replace, yes bool
+	)
+	c := &cobra.Command{
+		Use:   "restore",
+		Short: "Bring the Journal back from the school server",
+		Long: `Bring the Journal back from the school server.
+
+What is missing here comes back. What was changed here since stays; if it was
+changed on both sides, both versions are there afterwards.
+
+With --replace the whole Journal becomes what the snapshot holds. What was here
+is kept beside it for a week, where there is room.
+
+Ctrl-C leaves it to go on by itself; 'xo-backup cancel' stops it. A restore that
+was cut off goes on when the laptop is on again.
+
+With --json: one object when it is over, as for 'now'.`,
+		Example: `  xo-backup restore
+  xo-backup restore --snapshot 2026-11-23T21-30-05Z
+  xo-backup restore --snapshot 2026-11-23T21-30-05Z --replace`,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 0:
+				return fmt.Errorf("there is no argument %q; a snapshot is given as --snapshot %s", args[0], args[0])
+			case replace && entry != "":
+				return errors.New("--replace is about the whole Journal, --entry about one entry: give one of them")
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&id, "snapshot", "", "the `ID` of a snapshot, as 'xo-backup list' shows it (the latest)")
+	c.Flags().BoolVar(&replace, "replace", false, "replace the whole Journal")
+	c.Flags().StringVar(&entry, "entry", "", "only the entry with this `UID`")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask before replacing")
+	c.RunE = a.verb(func(d *daemon) error {
+		if replace && !yes && !a.agreed(id) {
+			fmt.Fprintln(a.stderr, "Nothing was changed.")
+			return status(exitFailed)
+		}
+		method, args := "Restore", []any{id}
+		switch {
+		case entry != "":
+			method, args = "RestoreEntry", []any{id, entry}
+		case replace:
+			method = "RestoreWithOptions"
+			args = append(args, map[string]godbus.Variant{"mode": godbus.MakeVariant("replace")})
+		}
+		var job godbus.ObjectPath
+		if err := d.call(context.Background(), method, args, &job); err != nil {
+			return err
+		}
+		return a.finish(d, job)
+	})
+	return c
+}
+
+// agreed asks before the Journal is replaced, if somebody is there to be asked.
+func (a *app) agreed(id string) bool {
+	if !a.person {
+		return true
+	}
+	if id == "" {
+		id = "the latest"
+	}
+	fmt.Fprintf(a.stderr, "The whole Journal of this laptop will be replaced by snapshot %s.\nWhat is only here will not be in the Journal any more. Go on? [y/N] ", id)
+	answer, _ := bufio.NewReader(a.stdin).ReadString('\n')
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// phases in words; others are shown as they are.
+var phases = map[string]string{
+	"":           "Starting",
+	"looking":    "Looking through the Journal",
+	"sending":    "Sending to the school server",
+	"verifying":  "The school server checks what arrived",
+	"waiting":    "Waiting for the school server",
+	"comparing":  "Comparing",
+	"fetching":   "Fetching from the school server",
+	"publishing": "Putting entries into the Journal",
+	"replacing":  "Replacing the Journal",
+}
+
+// describe says how far a job is, in one line.
+func describe(p progress, now time.Time) string {
+	phase, ok := phases[p.phase]
+	if !ok {
+		phase = p.phase
+	}
+	said := []string{phase}
+	switch {
+	case p.bytes > 0 && p.bytesDone < p.bytes:
+		said = append(said, fmt.Sprintf("%s of %s", size(p.bytesDone), size(p.bytes)))
+	case p.entries > 0:
+		said = append(said, fmt.Sprintf("%d of %d entries", p.done, p.entries))
+	}
+	if p.known {
+		said = append(said, fmt.Sprintf("%d %%", int(p.fraction*100)))
+	}
+	if end := time.UnixMicro(int64(p.expectedEnd)); p.expectedEnd > 0 && end.After(now) {
+		said = append(said, duration(end.Sub(now))+" left")
+	}
+	return strings.Join(said, ", ")
+}
+
+// size in the units that people see in shops.
+func size(n uint64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, i := float64(n)/1000, 0
+	for f >= 999.5 && i < len(units)-1 {
+		f, i = f/1000, i+1
+	}
+	if f < 9.95 {
+		return fmt.Sprintf("%.1f %cB", f, units[i])
+	}
+	return fmt.Sprintf("%.0f %cB", f, units[i])
+}
+
+// duration with the one unit that matters.
+func duration(d time.Duration) string {
+	switch {
+	case d < 90*time.Second:
+		return plural(int64(d.Round(time.Second)/time.Second), "second")
+	case d < 90*time.Minute:
+		return plural(int64(d.Round(time.Minute)/time.Minute), "minute")
+	case d < 36*time.Hour:
+		return plural(int64(d.Round(time.Hour)/time.Hour), "hour")
+	default:
+		return plural(int64((d+12*time.Hour)/(24*time.Hour)), "day")
+	}
+}
+
+func plural(n int64, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+// date is a moment as people say it. Clocks of XOs fall back: a moment to come
+// is only dated.
+func date(seconds int64, now time.Time) string {
+	if seconds == 0 {
+		return "never"
+	}
+	t := time.Unix(seconds, 0).In(now.Location())
+	s := t.Format("2006-01-02 15:04")
+	if ago := now.Sub(t); ago >= 0 && ago < 365*24*time.Hour {
+		s += fmt.Sprintf(" (%s ago)", duration(ago))
+	}
+	return s
+}
+
+func (a *app) printJSON(v any) {
+	e := json.NewEncoder(a.stdout)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v)
+}
