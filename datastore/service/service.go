@@ -1,0 +1,129 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+)
+
+const (
+	// Name is the service's name on the session bus.
+	Name       = "org.laptop.sugar.DataStore"
+	objectPath = "/org/laptop/sugar/DataStore"
+)
+
+// Client speaks to Sugar's datastore over one connection to the session bus.
+type Client struct {
+	conn *dbus.Conn
+}
+
+// New makes a client. The connection stays the caller's.
+func New(conn *dbus.Conn) *Client { return &Client{conn} }
+
+// Running tells whether the service runs. It does not start it.
+func (c *Client) Running(ctx context.Context) (bool, error) {
+	var running bool
+	if err := c.bus(ctx, "NameHasOwner", Name).Store(&running); err != nil {
+		return false, fmt.Errorf("session bus: %w", err)
+	}
+	return running, nil
+}
+
+func (c *Client) bus(ctx context.Context, method string, args ...any) *dbus.Call {
+	return c.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus."+method, 0, args...)
+}
+
+func (c *Client) call(ctx context.Context, method string, args ...any) *dbus.Call {
+	return c.conn.Object(Name, objectPath).CallWithContext(ctx, Name+"."+method, 0, args...)
+}
+
+// Update puts the entry e into the running datastore, in the place of the one
+// of its uid if there is one. path is a file with e's data, which is moved; ""
+// if e has none. Afterwards the entry is e to the byte, but for what Sugar
+// makes by itself: checksum, and a timestamp or creation_time if e has none.
+//
+// e must be readable to Sugar (datastore.Entry.Unreadable).
+func (c *Client) Update(ctx context.Context, e *datastore.Entry, path string) error {
+	if err := c.update(ctx, e, path); err != nil {
+		return fmt.Errorf("Sugar's datastore: entry %s: %w", e.UID, err)
+	}
+	return nil
+}
+
+func (c *Client) update(ctx context.Context, e *datastore.Entry, path string) error {
+	if (e.Data != nil) != (path != "") {
+		return errors.New("its data is missing")
+	}
+	props, err := properties(e)
+	if err != nil {
+		return err
+	}
+	if e.Data == nil {
+		if err := c.dropData(ctx, e.UID); err != nil {
+			return err
+		}
+	}
+	if err := c.call(ctx, "update", string(e.UID), props, path, path != "").Err; err != nil {
+		return err
+	}
+	// Where it takes data, the service writes a filesize of its own. If the
+	// entry says another thing, or nothing, it is told so once more.
+	if e.Data != nil && string(e.Metadata["filesize"]) != strconv.FormatInt(e.Data.Size, 10) {
+		return c.call(ctx, "update", string(e.UID), props, "", false).Err
+	}
+	return nil
+}
+
+// properties are e's metadata as update takes them. Text goes as it is, for
+// the numbers too: they are stored as they are given. checksum stays away: it is
+// by the old one that the service finds and removes its optimizer's mark, and
+// it computes the new one itself.
+func properties(e *datastore.Entry) (map[string]dbus.Variant, error) {
+	props := make(map[string]dbus.Variant, len(e.Metadata))
+	for name, value := range e.Metadata {
+		switch {
+		case name == "checksum":
+		case strings.Contains(name, ":"):
+			return nil, fmt.Errorf("update cannot store the property %q: it cuts names at a colon", name)
+		case name != "preview" && utf8.Valid(value) && !strings.Contains(string(value), "\x00"):
+			props[name] = dbus.MakeVariant(string(value))
+		default:
+			props[name] = dbus.MakeVariant(append([]byte{}, value...))
+		}
+	}
+	return props, nil
+}
+
+// dropData makes room for an entry without data: update cannot take an
+// existing entry's data away, so that entry is deleted first.
+func (c *Client) dropData(ctx context.Context, uid datastore.UID) error {
+	var props map[string]dbus.Variant
+	if err := c.call(ctx, "get_properties", string(uid)).Store(&props); err != nil {
+		var refused dbus.Error
+		if errors.As(err, &refused) && strings.HasPrefix(refused.Name, "org.freedesktop.DBus.Python.") {
+			return nil // it has no such entry
+		}
+		return err
+	}
+	// A filesize of 0 is answered for empty data and for none: only the name
+	// of a copy to look at tells.
+	var copied string
+	if err := c.call(ctx, "get_filename", string(uid)).Store(&copied); err != nil {
+		return err
+	}
+	if copied == "" {
+		return nil
+	}
+	if err := os.Remove(copied); err != nil {
+		return err
+	}
+	return c.call(ctx, "delete", string(uid)).Err
+}
