@@ -1,0 +1,244 @@
+package xs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/sugarlabs/xo-backupd/wire"
+	"github.com/sugarlabs/xo-backupd/xs/store"
+)
+
+// maxBody holds the versions of 100,000 entries.
+const maxBody = 16 << 20
+
+// api speaks HTTP/1.1 over the channel.
+func (s *session) api(ctx context.Context) error {
+	var hello wire.Hello
+	if err := s.open(&hello, &hello.Version); err != nil {
+		return err
+	}
+	if err := s.answer(wire.Answer{Action: wire.ActionServe}); err != nil {
+		return err
+	}
+	// A pipe, because http.Server wants deadlines and a channel has none.
+	ours, theirs := net.Pipe()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer ours.Close()
+	stop := context.AfterFunc(ctx, func() { ours.Close() })
+	defer stop()
+	wg.Go(func() {
+		io.Copy(ours, s.in)
+		ours.Close()
+	})
+	wg.Go(func() {
+		io.Copy(s.ch, ours)
+		s.ch.Close() // and with it the copying in
+	})
+	listener := &oneConn{conn: theirs, closed: make(chan struct{})}
+	server := &http.Server{
+		Handler:           s.apiHandler(),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: s.Config.IdleTimeout,
+		IdleTimeout:       s.Config.IdleTimeout,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				listener.Close()
+			}
+		},
+	}
+	if err := server.Serve(listener); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// oneConn is a listener that has one connection to give.
+type oneConn struct {
+	conn   net.Conn
+	closed chan struct{}
+	given  bool
+	once   sync.Once
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if !l.given {
+		l.given = true
+		return l.conn, nil
+	}
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+func (l *oneConn) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
+func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
+
+func (s *session) apiHandler() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, f func(http.ResponseWriter, *http.Request, *store.Folder) error) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) { s.handle(w, req, f) })
+	}
+	handle("GET /snapshots", s.getSnapshots)
+	handle("GET /snapshots/{id}", withSnapshot(func(w http.ResponseWriter, _ *http.Request, snap *store.Snapshot) error {
+		writeJSON(w, http.StatusOK, snap.Record)
+		return nil
+	}))
+	handle("GET /snapshots/{id}/restore", withSnapshot(func(w http.ResponseWriter, _ *http.Request, snap *store.Snapshot) error {
+		writeJSON(w, http.StatusOK, wire.RestorePath{Path: snap.Ref()})
+		return nil
+	}))
+	handle("GET /snapshots/{id}/entries", withSnapshot(getEntries))
+	handle("GET /snapshots/{id}/entries/{file}", withSnapshot(getFile))
+	handle("POST /keys", s.postKeys)
+	handle("POST /saved", s.postSaved)
+	handle("/", func(_ http.ResponseWriter, req *http.Request, _ *store.Folder) error {
+		return &notFound{req.Method + " " + req.URL.Path}
+	})
+	return mux
+}
+
+type notFound struct{ what string }
+
+func (e *notFound) Error() string { return "there is nothing at " + strconv.Quote(cut(e.what)) }
+
+func cut(s string) string { return s[:min(len(s), 80)] }
+
+// handle opens the folder, and translates errors.
+func (s *session) handle(w http.ResponseWriter, req *http.Request, f func(http.ResponseWriter, *http.Request, *store.Folder) error) {
+	req.Body = http.MaxBytesReader(w, req.Body, maxBody)
+	folder, err := s.Store.Folder(s.account)
+	if err == nil {
+		defer folder.Close()
+		err = f(w, req, folder)
+	}
+	if err == nil {
+		return
+	}
+	no := s.refusal(err)
+	var nothing *notFound
+	if errors.As(err, &nothing) || errors.Is(err, fs.ErrNotExist) {
+		no = &wire.Refusal{Code: wire.RefusedNoSnapshot, Message: err.Error()}
+	}
+	s.log.Warn("api", "request", req.Method+" "+cut(req.URL.Path), "error", err)
+	writeJSON(w, statusOf(no), no)
+}
+
+func withSnapshot(f func(http.ResponseWriter, *http.Request, *store.Snapshot) error) func(http.ResponseWriter, *http.Request, *store.Folder) error {
+	return func(w http.ResponseWriter, req *http.Request, folder *store.Folder) error {
+		snap, err := folder.Snapshot(req.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		defer snap.Close()
+		return f(w, req, snap)
+	}
+}
+
+func (s *session) getSnapshots(w http.ResponseWriter, _ *http.Request, folder *store.Folder) error {
+	list, err := folder.Snapshots()
+	if err != nil {
+		return err
+	}
+	if list == nil {
+		list = []wire.Snapshot{}
+	}
+	writeJSON(w, http.StatusOK, list)
+	return nil
+}
+
+func getEntries(w http.ResponseWriter, req *http.Request, snap *store.Snapshot) error {
+	r, err := snap.Entries(req.Context())
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w.Header().Set("Content-Type", "application/jsonl")
+	send(w, r)
+	return nil
+}
+
+func getFile(w http.ResponseWriter, req *http.Request, snap *store.Snapshot) error {
+	name := req.PathValue("file")
+	r, size, err := snap.File(name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	kind := "application/octet-stream"
+	if strings.HasSuffix(name, ".cjson") {
+		kind = "application/json"
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	send(w, r)
+	return nil
+}
+
+// send ends the connection where the content cannot be read to its end: the
+// other side must not take what it has for all there is.
+func send(w http.ResponseWriter, r io.Reader) {
+	if _, err := io.Copy(w, r); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func readBody(req *http.Request, v any) error {
+	if err := json.NewDecoder(req.Body).Decode(v); err != nil {
+		return &wire.Refusal{Code: wire.RefusedInput, Message: "The request cannot be read: " + err.Error()}
+	}
+	return nil
+}
+
+func (s *session) postKeys(w http.ResponseWriter, req *http.Request, _ *store.Folder) error {
+	var body wire.KeyRequest
+	if err := readBody(req, &body); err != nil {
+		return err
+	}
+	key, err := store.ParseKey(body.Key)
+	if err != nil {
+		return &wire.Refusal{Code: wire.RefusedInput, Message: err.Error()}
+	}
+	serial, err := store.ParseSerial(body.Serial)
+	if err != nil {
+		return err
+	}
+	if err := s.Store.AddKey(s.account, s.key, key, serial); err != nil {
+		return err
+	}
+	s.log.Info("key added", "serial", serial, "kind", key.Type(), "by", s.key.Kind)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *session) postSaved(w http.ResponseWriter, req *http.Request, folder *store.Folder) error {
+	var body wire.SavedRequest
+	if err := readBody(req, &body); err != nil {
+		return err
+	}
+	snap, err := folder.Snapshot(store.Latest)
+	if errors.Is(err, store.ErrNoSnapshot) {
+		writeJSON(w, http.StatusOK, wire.SavedAnswer{UIDs: []string{}})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	uids, err := snap.Saved(req.Context(), body.Entries)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, wire.SavedAnswer{UIDs: uids})
+	return nil
+}

@@ -1,0 +1,156 @@
+package xs
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/transfer"
+	"github.com/sugarlabs/xo-backupd/wire"
+	"github.com/sugarlabs/xo-backupd/xs/store"
+)
+
+// backup pulls the XO's Journal, unless it is what the latest snapshot holds.
+func (s *session) backup(ctx context.Context) error {
+	var req wire.BackupRequest
+	if err := s.open(&req, &req.Version); err != nil {
+		return err
+	}
+	if no := s.checkRequest(req); no != nil {
+		return s.refuse(no)
+	}
+	folder, err := s.Store.Folder(s.account)
+	if err != nil {
+		return s.fail(err)
+	}
+	defer folder.Close()
+	locked, err := folder.Lock()
+	if err != nil {
+		return s.fail(err)
+	}
+	defer locked.Unlock()
+
+	// Nothing changed: that costs next to nothing, so even a busy or full
+	// server says so.
+	latest, err := folder.Snapshots()
+	if err != nil {
+		return s.fail(err)
+	}
+	if len(latest) > 0 && latest[0].Digest == req.Digest {
+		return s.confirm(locked, latest[0])
+	}
+	leave, no := s.room.enter()
+	if no != nil {
+		return s.refuse(no)
+	}
+	defer leave()
+	if no := s.room.ready(); no != nil {
+		return s.refuse(no)
+	}
+	return s.pull(ctx, locked, req)
+}
+
+func (s *session) checkRequest(req wire.BackupRequest) *wire.Refusal {
+	no := func(format string, a ...any) *wire.Refusal {
+		return &wire.Refusal{Code: wire.RefusedInput, Message: fmt.Sprintf(format, a...)}
+	}
+	if !s.caller.MayWrite(s.key) {
+		return &wire.Refusal{Code: wire.RefusedReadOnly,
+			Message: "Another laptop is the one that backs up this Journal; this one may only read it."}
+	}
+	if b, err := hex.DecodeString(req.Digest); err != nil || len(b) != 32 {
+		return no("%.80q is not the digest of a Journal.", req.Digest)
+	}
+	if req.Files < 0 || req.Entries < 0 || req.Bytes < 0 {
+		return no("A Journal of %d entries, %d files and %d bytes cannot be.", req.Entries, req.Files, req.Bytes)
+	}
+	if req.Files > s.Config.MaxFiles {
+		return no("The Journal has %d files; this school server takes %d.", req.Files, s.Config.MaxFiles)
+	}
+	if quota := s.room.quota(); quota > 0 && req.Bytes > quota {
+		return no("The Journal has %d MB; this school server takes %d MB.", req.Bytes>>20, quota>>20)
+	}
+	return nil
+}
+
+// fail refuses because of an error of our own making, or not.
+func (s *session) fail(err error) error {
+	s.refuse(s.refusal(err)) // which the log need not have twice
+	return err
+}
+
+func (s *session) confirm(locked *store.Locked, rec wire.Snapshot) error {
+	confirmed, err := locked.Confirm(rec)
+	if err != nil {
+		// The Journal is safe all the same; only the note of it is older.
+		s.log.Error("confirmation not written", "snapshot", rec.ID, "error", err)
+	}
+	s.log.Info("confirmed", "snapshot", rec.ID)
+	return s.answer(wire.Answer{Action: wire.ActionConfirmed, Snapshot: &confirmed})
+}
+
+// pull receives into current and makes a snapshot of it.
+func (s *session) pull(ctx context.Context, locked *store.Locked, req wire.BackupRequest) error {
+	begun := time.Now()
+	have, err := locked.Prepare(req.Digest)
+	if err != nil {
+		return s.fail(err)
+	}
+	free, err := s.room.free()
+	if err != nil {
+		return s.fail(err)
+	}
+	if req.Bytes-have > free.bytes {
+		return s.refuse(s.room.full())
+	}
+	total := have + free.bytes
+	if quota := s.room.quota(); quota > 0 {
+		total = min(total, quota)
+	}
+	child, err := transfer.Start(ctx, transfer.Job{
+		Receive: locked.CurrentPath(),
+		Delete:  true,
+		Limits: transfer.Limits{FileSize: datastore.MaxFile, Total: max(total, 1), Files: s.Config.MaxFiles,
+			Time: s.Config.SessionTimeout},
+	}, nil)
+	if err != nil {
+		return s.fail(err)
+	}
+	defer child.Close()
+	if err := s.answer(wire.Answer{Action: wire.ActionPull}); err != nil {
+		return err
+	}
+	stats, err := child.Run(ctx, s.in, s.ch)
+	if err != nil {
+		return s.end(err)
+	}
+	moved := time.Now()
+	taken, err := locked.Take(s.work, store.Offer{Digest: req.Digest, Machine: s.key.Serial}, s.verified())
+	if err != nil {
+		return s.end(err)
+	}
+	s.log.Info("backed up", "snapshot", taken.Snapshot.ID, "confirmed", taken.Confirmed, "kept", len(taken.Kept),
+		"entries", taken.Snapshot.Entries, "bytes", taken.Snapshot.Bytes, "moved", stats.Moved, "received", stats.Received,
+		"confined", stats.Confined, "transfer", moved.Sub(begun), "verify", time.Since(moved))
+	s.report(wire.Report{End: true, Snapshot: &taken.Snapshot, Kept: taken.Kept})
+	return nil
+}
+
+// verified reports how far verification is, a few times a second.
+func (s *session) verified() func(done, total int) {
+	var last time.Time
+	return func(done, total int) {
+		if now := time.Now(); now.Sub(last) > 250*time.Millisecond {
+			last = now
+			s.report(wire.Report{Phase: "verify", Done: done, Total: total})
+		}
+	}
+}
+
+// end tells the XO what went wrong after the answer.
+func (s *session) end(err error) error {
+	s.report(wire.Report{End: true, Error: s.refusal(err)})
+	return err
+}

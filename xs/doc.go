@@ -1,0 +1,24 @@
+// Package xs is the school server: three listeners over one store.
+//
+//	http          may I back up here, and where? (no secrets)
+//	registration  Sugar's XML-RPC: makes an account for a new laptop
+//	ssh           sessions: backup, restore, api, and stock rsync for reading
+//
+// # A backup, from the outside in
+//
+// The XO dials ssh; its key says which account it is (auth.go). It execs
+// "backup" (session.go) and says in one line what it has. If that is what the
+// latest snapshot holds, it is confirmed and nothing moves. Else the server
+// looks again whether it has the time and the room (room.go), takes the
+// account's lock, and pulls by rsync, in a confined child, into the account's
+// current folder (backup.go). What arrived is verified and becomes a snapshot
+// (package store). Then, and only then, the XO is told that it is safe.
+//
+// # Invariants
+//
+//   - An account comes from the key that opened the connection, never from what
+//     is said later. No path is made of anything but parsed names.
+//   - Each connection, session and child has a bound on time and number.
+//   - An error is told to the XO as one wire.Refusal, whose code says whether
+//     another try is worth it, and logged here.
+package xs

@@ -1,0 +1,128 @@
+package xs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sugarlabs/xo-backupd/xs/store"
+)
+
+// Server is a school server. Its fields are set before Serve.
+type Server struct {
+	Store  *store.Store
+	Config Config
+	Log    *slog.Logger
+}
+
+// Listeners are where a Server is reached.
+type Listeners struct{ HTTP, Registration, SSH net.Listener }
+
+// running is a Server while it serves.
+type running struct {
+	*Server
+	hostKey  ssh.Signer
+	hostCert *ssh.Certificate // nil: none
+	ssh      *ssh.ServerConfig
+	sshPort  string
+	regPort  string
+	room     *room
+	// stop ends what still runs when drained.
+	stop chan struct{}
+}
+
+// Serve serves until ctx ends, and then lets running sessions go on for
+// Config.Drain at most. The listeners are closed when it returns.
+func (s *Server) Serve(ctx context.Context, l Listeners) error {
+	r := &running{Server: s, room: newRoom(s.Store.Dir(), s.Config),
+		sshPort: port(l.SSH), regPort: port(l.Registration)}
+	defer l.HTTP.Close()
+	defer l.Registration.Close()
+	defer l.SSH.Close()
+	release, err := s.Store.Serve()
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := s.Store.Sweep(); err != nil {
+		return err
+	}
+	if err := r.loadHostKey(); err != nil {
+		return err
+	}
+	r.ssh = r.sshConfig()
+
+	// work outlives ctx by the time that sessions have to come to an end.
+	work, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+
+	var wg sync.WaitGroup
+	serve := func(name string, f func() error) {
+		wg.Go(func() {
+			if err := f(); err != nil && ctx.Err() == nil {
+				fail(&listenerError{name, err})
+			}
+		})
+	}
+	check, registration := r.httpServer(r.checkHandler()), r.httpServer(r.registrationHandler())
+	serve("http", func() error { return check.Serve(l.HTTP) })
+	serve("registration", func() error { return registration.Serve(l.Registration) })
+	serve("ssh", func() error { return r.serveSSH(ctx, work, l.SSH) })
+
+	<-ctx.Done()
+	s.Log.Info("draining", "for", s.Config.Drain)
+	l.SSH.Close()
+	timer := time.AfterFunc(s.Config.Drain, cut)
+	defer timer.Stop()
+	shut, done := context.WithTimeout(work, max(s.Config.Drain, time.Second))
+	defer done()
+	err = errors.Join(check.Shutdown(shut), registration.Shutdown(shut))
+	if err != nil {
+		check.Close()
+		registration.Close()
+	}
+	wg.Wait()
+	var failed *listenerError
+	if errors.As(context.Cause(ctx), &failed) {
+		return failed
+	}
+	return nil
+}
+
+type listenerError struct {
+	name string
+	err  error
+}
+
+func (e *listenerError) Error() string { return e.name + ": " + e.err.Error() }
+func (e *listenerError) Unwrap() error { return e.err }
+
+// httpServer has bounds on everything a stranger may send.
+func (r *running) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      20 * time.Second,
+		IdleTimeout:       30 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(r.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+func port(l net.Listener) string {
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
+		return strconv.Itoa(a.Port)
+	}
+	_, p, _ := net.SplitHostPort(l.Addr().String())
+	return p
+}

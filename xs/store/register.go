@@ -1,0 +1,162 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Registration is what Sugar sends. Nothing in it is proved: it can make an
+// account, and never touch one.
+type Registration struct {
+	Serial Serial
+	UUID   string
+	Nick   string
+	Key    ssh.PublicKey
+}
+
+// ErrOtherKey: a machine that is known came with another key.
+var ErrOtherKey = errors.New("this laptop is already known here, with another key; " +
+	"ask the school server's administrator to let it in again")
+
+// ErrFull: no more accounts are made.
+var ErrFull = errors.New("this school server takes no more laptops")
+
+// Register answers the account of whoever holds the key, and makes one where
+// the key is new. Saying the same again is answered the same. A known machine
+// with a new key is refused: the key may be anybody's.
+func (s *Store) Register(r Registration, maxAccounts int) (AccountID, error) {
+	if err := r.check(); err != nil {
+		return "", err
+	}
+	// One registration at a time, whoever makes it, so that two of the same
+	// machine do not make two accounts.
+	unlock, err := waitLock(s.root, ownDir+"/register.lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock.Close()
+	all, err := s.all()
+	if err != nil {
+		return "", err
+	}
+	m := Machine{Serial: r.Serial, UUID: r.UUID, Writes: true, Since: s.now().Unix()}
+	shared := false
+	for _, a := range all {
+		if _, ok := a.FindKey(r.Key); ok {
+			return a.ID, nil
+		}
+		for _, o := range a.Machines {
+			shared = shared || o.Serial == m.Serial && o.UUID != m.UUID
+		}
+	}
+	if m.Speaks() && !shared {
+		for _, a := range all {
+			if a.has(m.Serial) {
+				return "", ErrOtherKey
+			}
+		}
+	}
+	if len(all) >= maxAccounts {
+		return "", fmt.Errorf("%w: there are %d accounts", ErrFull, len(all))
+	}
+	id := newAccountID()
+	if m.Speaks() && !shared {
+		// The serial names the folder, unless something there has that name.
+		if own, err := ParseAccountID(string(m.Serial)); err == nil {
+			if _, err := s.root.Lstat(string(own)); errors.Is(err, fs.ErrNotExist) {
+				id = own
+			}
+		}
+	}
+	return id, s.create(&Account{Format: accountFormat, ID: id, Nick: r.Nick, Created: m.Since,
+		Machines: []Machine{m},
+		Keys:     []Key{{Key: keyLine(r.Key), Kind: Owner, Serial: m.Serial, Added: m.Since}}})
+}
+
+func (r Registration) check() error {
+	if len(r.UUID) > maxUUID || strings.ContainsFunc(r.UUID, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return &NameError{"uuid", r.UUID, fmt.Sprintf("is not up to %d printable characters", maxUUID)}
+	}
+	if len(r.Nick) > maxNick || !utf8.ValidString(r.Nick) {
+		return &NameError{"nick", r.Nick, fmt.Sprintf("is not text of up to %d bytes", maxNick)}
+	}
+	return nil
+}
+
+// create makes the account's folder beside and gives it its name when whole.
+func (s *Store) create(a *Account) error {
+	b, err := a.encode()
+	if err != nil {
+		return err
+	}
+	temp := ownDir + "/" + tempName()
+	if err := s.root.Mkdir(temp, 0o700); err != nil {
+		return err
+	}
+	err = s.root.Mkdir(temp+"/snapshots", 0o700)
+	if err == nil {
+		err = s.root.Mkdir(temp+"/current", 0o755)
+	}
+	if err == nil {
+		err = writeFile(s.root, temp+"/account.json", b, 0o600) // syncs the folder too
+	}
+	if err == nil {
+		err = s.root.Rename(temp, string(a.ID))
+	}
+	if err != nil {
+		s.root.RemoveAll(temp)
+		return err
+	}
+	return syncDir(s.root, ".")
+}
+
+// AddKey lets a further key into the account, for the machine of that serial.
+// via is the key that opened the session which asks. If via writes, so does
+// the machine of the new key: it is the same profile, on a machine that has
+// another serial now (off the XO, Sugar makes a new one at each registration).
+func (s *Store) AddKey(id AccountID, via Key, key ssh.PublicKey, serial Serial) error {
+	return s.edit(id, func(a *Account) error {
+		if _, ok := a.FindKey(key); ok {
+			return nil
+		}
+		if len(a.Keys) >= maxKeys {
+			return fmt.Errorf("account %s has %d keys already", id, len(a.Keys))
+		}
+		now := s.now().Unix()
+		a.Keys = append(a.Keys, Key{Key: keyLine(key), Kind: Backup, Serial: serial, Added: now})
+		if !a.has(serial) {
+			if len(a.Machines) >= maxMachines {
+				return fmt.Errorf("account %s has %d machines already", id, len(a.Machines))
+			}
+			a.Machines = append(a.Machines, Machine{Serial: serial, Since: now})
+		}
+		if a.MayWrite(via) {
+			for i := range a.Machines {
+				a.Machines[i].Writes = a.Machines[i].Serial == serial
+			}
+		}
+		return nil
+	})
+}
+
+// Sweep removes accounts in the making that a cut left behind. Only for a
+// server that begins.
+func (s *Store) Sweep() error {
+	unlock, err := waitLock(s.root, ownDir+"/register.lock")
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	names, err := readNames(s.root, ownDir)
+	for _, name := range names {
+		if isTemp(name) {
+			err = errors.Join(err, s.root.RemoveAll(ownDir+"/"+name))
+		}
+	}
+	return err
+}

@@ -1,0 +1,187 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/wire"
+)
+
+// TreeError says what in a received tree breaks the rules.
+type TreeError struct{ Reason string }
+
+func (e *TreeError) Error() string { return "the Journal that arrived breaks the rules: " + e.Reason }
+
+// Offer is what an XO said of the tree that it then sent.
+type Offer struct {
+	Digest  string
+	Machine Serial
+}
+
+// Taken is what became of a received tree.
+type Taken struct {
+	Snapshot wire.Snapshot
+	// Confirmed: nothing differs from the latest snapshot, which this is.
+	Confirmed bool
+	// Kept are the entries of which the snapshot holds an older version, or none.
+	Kept []wire.Kept
+}
+
+// base is the latest snapshot, as far as a new one can rest on it.
+type base struct {
+	*tree
+	record wire.Snapshot
+	dir    string // "" if there is none
+	sums   Manifest
+}
+
+func (l *Locked) base() (*base, error) {
+	snap, err := l.Snapshot(Latest)
+	if errors.Is(err, ErrNoSnapshot) {
+		return &base{tree: &tree{}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	b := &base{record: snap.Record, dir: snapshotsDir + "/" + snap.Record.ID}
+	if b.sums, err = snap.Manifest(); err != nil {
+		return nil, err
+	}
+	b.tree, err = scanTree(l.root, b.dir)
+	return b, err
+}
+
+// taking is one received tree on its way to become a snapshot.
+type taking struct {
+	*Locked
+	base *base
+	have *tree
+	// sums and links are the new snapshot's.
+	sums  Manifest
+	links []link
+	// relink: files of current that the base has too, under another inode.
+	relink []string
+	// arrived is sums without what was taken from the base.
+	arrived Manifest
+	kept    []wire.Kept
+	again   []datastore.UID // did not arrive whole
+}
+
+// Take turns what rsync received into current into a snapshot: every file that
+// is not the latest snapshot's own inode is read and compared with the sums that
+// its entry's metadata carries; an entry that did not arrive whole, or that the
+// XO could not read, keeps the version of the latest snapshot.
+func (l *Locked) Take(ctx context.Context, o Offer, progress func(done, total int)) (Taken, error) {
+	t := &taking{Locked: l, sums: Manifest{}, arrived: Manifest{}}
+	var err error
+	if t.have, err = scanTree(l.root, currentDir); err != nil {
+		return Taken{}, err
+	}
+	if len(t.have.foreign) > 0 {
+		return Taken{}, &TreeError{t.have.foreign[0].why.Error()}
+	}
+	if t.base, err = l.base(); err != nil {
+		return Taken{}, err
+	}
+	journal, err := t.journal()
+	if err != nil {
+		return Taken{}, err
+	}
+	if err := t.entries(ctx, progress); err != nil {
+		return Taken{}, err
+	}
+	for _, uid := range journal.Kept {
+		if _, ok := t.arrived[uid.Path()]; !ok && !slices.Contains(t.again, uid) {
+			t.keep(uid, "could not be read on the laptop")
+		}
+	}
+	slices.SortFunc(t.kept, func(a, b wire.Kept) int { return compare(a.UID, b.UID) })
+	if err := l.remember(unmatched{o.Digest, t.again}, t.arrived.Digest()); err != nil {
+		return Taken{}, err
+	}
+	return t.finish(ctx, o)
+}
+
+// finish makes the snapshot, or confirms the latest if nothing differs.
+func (t *taking) finish(ctx context.Context, o Offer) (Taken, error) {
+	if t.base.dir != "" && t.sums.Digest() == t.base.sums.Digest() {
+		rec, err := t.Confirm(t.base.record)
+		if err != nil {
+			return Taken{}, err
+		}
+		return Taken{Snapshot: rec, Confirmed: true, Kept: t.kept}, t.shareInodes()
+	}
+	rec, err := t.publish(ctx, o.Machine)
+	if err != nil {
+		return Taken{}, err
+	}
+	if err := t.shareInodes(); err != nil {
+		t.log.Warn("current keeps copies of its own", "error", err) // costs room, nothing else
+	}
+	return Taken{Snapshot: rec, Kept: t.kept}, nil
+}
+
+func (t *taking) journal() (*datastore.Journal, error) {
+	b, err := t.root.ReadFile(currentDir + "/" + journalName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &TreeError{journalName + " is missing"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	j, err := datastore.DecodeJournal(b)
+	if err != nil {
+		return nil, &TreeError{fmt.Sprintf("%s: %v", journalName, err)}
+	}
+	t.include(journalName, sumOf(b))
+	return j, nil
+}
+
+// include puts a file of current, whose sum is known, into the snapshot. If the
+// base has the same content, its inode is used: one copy is enough.
+func (t *taking) include(path string, sum Sum) {
+	t.sums[path], t.arrived[path] = sum, sum
+	from := currentDir
+	if t.base.sums[path] == sum {
+		if f, ok := t.base.files[path]; ok {
+			from = t.base.dir
+			if f.inode != t.have.files[path].inode {
+				t.relink = append(t.relink, path)
+			}
+		}
+	}
+	t.links = append(t.links, link{from: from, path: path})
+}
+
+// keep lets the snapshot have the base's version of an entry.
+func (t *taking) keep(uid datastore.UID, reason string) {
+	k := wire.Kept{UID: string(uid), Reason: reason, Missing: true}
+	for _, path := range t.base.entries[uid] {
+		if sum, ok := t.base.sums[path]; ok {
+			k.Missing = false
+			t.sums[path] = sum
+			t.links = append(t.links, link{from: t.base.dir, path: path})
+		}
+	}
+	t.kept = append(t.kept, k)
+}
+
+// shareInodes replaces files of current by the latest snapshot's own, where the
+// content is the same: the next time they need not be read.
+func (t *taking) shareInodes() error {
+	for _, path := range t.relink {
+		temp := currentDir + "/" + tempName()
+		if err := t.root.Link(t.base.dir+"/"+path, temp); err != nil {
+			return err
+		}
+		if err := t.root.Rename(temp, currentDir+"/"+path); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Verifier re-reads snapshots. What several of them share is read once.
+type Verifier struct{ seen map[inode]Sum }
+
+// Verify compares every file of a snapshot with its manifest, and the manifest
+// with the record, and answers in words what does not agree.
+func (v *Verifier) Verify(ctx context.Context, s *Snapshot) (problems []string, err error) {
+	if v.seen == nil {
+		v.seen = map[inode]Sum{}
+	}
+	sums, err := s.Manifest()
+	if err != nil {
+		return []string{err.Error()}, nil
+	}
+	if got := sums.Digest(); got != s.Record.Digest {
+		problems = append(problems, fmt.Sprintf("the manifest's digest is %s, the record's %s", got, s.Record.Digest))
+	}
+	t, err := scanTree(s.folder.root, s.Ref())
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range t.foreign {
+		problems = append(problems, f.why.Error())
+	}
+	for path := range t.files {
+		if _, ok := sums[path]; !ok {
+			problems = append(problems, path+": is not in the manifest")
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(sums)) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		f, ok := t.files[path]
+		if !ok {
+			problems = append(problems, path+": is missing")
+			continue
+		}
+		got, ok := v.seen[f.inode]
+		if !ok {
+			if got, err = sumFile(s.root, path); err != nil {
+				problems = append(problems, fmt.Sprintf("%s: %v", path, err))
+				continue
+			}
+			v.seen[f.inode] = got
+		}
+		if got != sums[path] {
+			problems = append(problems, path+": is not what it was")
+		}
+	}
+	slices.Sort(problems)
+	return problems, nil
+}
