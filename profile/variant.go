@@ -11,7 +11,8 @@ import (
 // parseVariant reads a string as GVariant prints it: in single quotes, or in
 // double quotes if it holds a single one, with C's escapes and \u, \U.
 func parseVariant(text string) (string, bool) {
-	if len(text) < 2 || text[0] != '\'' && text[0] != '"' || text[len(text)-1] != text[0] {
+	if len(text) < 2 || text[0] != '\'' && text[0] != '"' || text[len(text)-1] != text[0] ||
+		!utf8.ValidString(text) {
 		return "", false
 	}
 	body := text[1 : len(text)-1]

@@ -46,7 +46,7 @@ func (s *session) api(ctx context.Context) (*apiClient, error) {
 		DisableCompression:     true,
 		MaxConnsPerHost:        1,
 		MaxResponseHeaderBytes: maxAnswer,
-		ResponseHeaderTimeout:  apiTimeout,
+		ResponseHeaderTimeout:  s.client.apiTimeout,
 		// A further channel is opened where the first one is spent, as after
 		// an answer that was not read to its end.
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -66,17 +66,17 @@ func (c *Client) CheckServer(ctx context.Context) (Check, error) {
 		return Check{}, err
 	}
 	check := Check{Protocols: f.Protocols}
+	if c.account() == "" {
+		_, check.Reason = errNotRegistered().(*Error).BackupError()
+		return check, nil
+	}
 	a, err := c.availability(ctx, f.Server)
 	if err != nil {
 		return Check{}, err
 	}
 	check.Available = a.Available
-	check.RetryAfter = retryAfter(a.RetryAfter)
 	if !a.Available {
-		check.Reason = sentence(a.Reason)
-	} else if c.account() == "" {
-		check.Available = false
-		_, check.Reason = errNotRegistered().(*Error).BackupError()
+		check.Reason, check.RetryAfter = sentence(a.Reason), retryAfter(a.RetryAfter)
 	}
 	return check, nil
 }
@@ -96,13 +96,14 @@ func (c *Client) ask(ctx context.Context) error {
 	return refused(&wire.Refusal{Code: a.Code, Message: a.Reason, RetryAfter: a.RetryAfter})
 }
 
-// availability asks whether the server takes a backup of this machine.
+// availability asks whether the server takes a backup of this account.
 func (c *Client) availability(ctx context.Context, server *url.URL) (wire.Availability, error) {
-	serial := c.machine().Serial
-	if serial == "" {
+	// The account: it says more than a serial, which several machines may share.
+	account := c.account()
+	if account == "" {
 		return wire.Availability{}, errNotRegistered()
 	}
-	status, header, body, err := c.fetch(ctx, server.JoinPath("backup/2/available", url.PathEscape(serial)))
+	status, header, body, err := c.fetch(ctx, server.JoinPath("backup/2/available", url.PathEscape(account)))
 	if err != nil {
 		return wire.Availability{}, err
 	}

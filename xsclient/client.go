@@ -16,6 +16,7 @@ import (
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/profile"
+	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 // Service is what a Client needs of Sugar's running datastore.
@@ -55,6 +56,9 @@ type Client struct {
 	state  *stateKeeper
 	http   *http.Client
 	now    func() time.Time
+	// Bounds of waiting for a server: openTimeout and apiTimeout, but for
+	// tests, which have no patience.
+	openTimeout, apiTimeout time.Duration
 	// found is the server URL as last discovered, so that Status needs no
 	// gsettings.
 	found atomic.Pointer[string]
@@ -68,7 +72,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Root == "" {
 		cfg.Root = "/"
 	}
-	c := &Client{cfg: cfg, http: newHTTPClient(), now: time.Now}
+	c := &Client{cfg: cfg, http: newHTTPClient(), now: time.Now, openTimeout: openTimeout, apiTimeout: apiTimeout}
 	for name, value := range map[string]string{"server": cfg.Server, "registration": cfg.Registration} {
 		if value == "" {
 			continue
@@ -183,15 +187,12 @@ func (c *Client) owner(ctx context.Context) datastore.Owner {
 // checkAccount refuses what cannot be an account: it becomes an SSH user name
 // and part of a file's name.
 func checkAccount(account string) error {
-	if len(account) == 0 || len(account) > 64 || account[0] == '.' || account[0] == '-' {
-		return fmt.Errorf("%.80q cannot be an account", account)
+	bad := func(r rune) bool {
+		return !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '-' || r == '_')
 	}
-	for _, r := range account {
-		switch {
-		case r >= '0' && r <= '9', r >= 'A' && r <= 'Z', r >= 'a' && r <= 'z', r == '-', r == '_', r == '.':
-		default:
-			return fmt.Errorf("%.80q cannot be an account", account)
-		}
+	if account == "" || len(account) > 64 || account[0] == '-' || account[0] == '_' ||
+		account == wire.ClaimUser || strings.ContainsFunc(account, bad) {
+		return fmt.Errorf("%.80q cannot be an account", account)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ var errKeyRefused = errors.New("the server does not let this key in")
 // even the account's name.
 func (c *Client) connect(ctx context.Context, trust *hostTrust, addr, account string, key ssh.Signer) (*session, error) {
 	host := addr
-	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	opening, cancel := context.WithTimeout(ctx, c.openTimeout)
 	defer cancel()
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pingEvery, Interval: pingEvery, Count: 3}}
 	conn, err := dialer.DialContext(opening, "tcp", addr)
@@ -82,7 +82,7 @@ func (c *Client) connect(ctx context.Context, trust *hostTrust, addr, account st
 	if err := c.sawTrusted(trust, addr); err != nil {
 		c.cfg.Log.Warn("cannot keep the state", "error", err)
 	}
-	s := &session{ctx: ctx, conn: sshConn, link: l, host: host}
+	s := &session{ctx: ctx, client: c, conn: sshConn, link: l, host: host}
 	s.stop = context.AfterFunc(ctx, func() { l.Close() })
 	s.serve(channels, requests)
 	return s, nil

@@ -23,10 +23,11 @@ const openTimeout = 20 * time.Second
 // when that operation's ctx ends, when nothing moves any more (link.go), or
 // with Close.
 type session struct {
-	ctx  context.Context // of the operation
-	conn ssh.Conn
-	link *link
-	host string // for messages
+	ctx    context.Context // of the operation
+	client *Client
+	conn   ssh.Conn
+	link   *link
+	host   string // for messages
 
 	stop func() bool // undoes ctx's hold on the link
 	wait sync.WaitGroup
@@ -86,7 +87,7 @@ func (s *session) exec(ctx context.Context, command string) (*channel, error) {
 }
 
 func (s *session) start(command string) (*channel, error) {
-	timer := time.AfterFunc(openTimeout, s.link.giveUp)
+	timer := time.AfterFunc(s.client.openTimeout, s.link.giveUp)
 	defer timer.Stop()
 	ch, requests, err := s.conn.OpenChannel("session", nil)
 	if err != nil {
@@ -141,7 +142,7 @@ var errNoStatus = errors.New("the connection ended before the command did")
 // error. A server that does not answer is given up: the opening has a bound,
 // what follows has none but ctx.
 func (c *channel) open(ctx context.Context, request any) (wire.Answer, error) {
-	timer := time.AfterFunc(openTimeout, c.session.link.giveUp)
+	timer := time.AfterFunc(c.session.client.openTimeout, c.session.link.giveUp)
 	defer timer.Stop()
 	var answer wire.Answer
 	err := wire.WriteLine(c.Stdin, request)
