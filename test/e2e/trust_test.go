@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sugarlabs/xo-backupd/test/bed"
+)
+
+// A server that shows another host key gets nothing; the state says so until a
+// person says that this is the school's server now.
+func TestChangedHostKey(t *testing.T) {
+	t.Parallel()
+	x, s := pair(t, bed.Options{})
+	_, before := fill(t, x, 5)
+	done(t, x, "Backup")
+
+	must(t, s.Stop())
+	keys, err := filepath.Glob(filepath.Join(s.Root, ".xs", "*host_key*"))
+	must(t, err)
+	if len(keys) == 0 {
+		t.Fatal("no host key to change")
+	}
+	for _, key := range keys {
+		must(t, os.Remove(key))
+	}
+	must(t, s.Start(t.Context()))
+	logged := len(s.Log())
+
+	failed(t, x, "WrongServer", "Backup")
+	failed(t, x, "WrongServer", "Restore", "")
+	if state := property[string](t, x, "State"); state != "new-server" {
+		t.Errorf("state %s", state)
+	}
+	if strings.Contains(s.Log()[logged:], bed.Options{}.Serial) && strings.Contains(s.Log()[logged:], "authenticated") {
+		t.Errorf("the wrong server learned something:\n%s", s.Log()[logged:])
+	}
+	reason := property[string](t, x, "StateReason")
+	i := strings.Index(reason, "SHA256:")
+	if i < 0 {
+		t.Fatalf("StateReason names no fingerprint: %q", reason)
+	}
+	fingerprint := strings.TrimRight(strings.Fields(reason[i:])[0], ".,;:)!")
+
+	if err := x.Backup().Call("org.laptop.Backup.TrustServer", 0, "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").Err; err == nil {
+		t.Error("a fingerprint that nobody showed was trusted")
+	}
+	failed(t, x, "WrongServer", "Backup")
+	must(t, x.Backup().Call("org.laptop.Backup.TrustServer", 0, fingerprint).Err)
+	done(t, x, "Backup")
+	must(t, x.WipeJournal(t.Context()))
+	done(t, x, "Restore", "")
+	after, err := x.ReadJournal(t.Context())
+	must(t, err)
+	if err := before.Diff(after); err != nil {
+		t.Error(err)
+	}
+}
+
+// With a deployment key any server that it has signed is trusted, and no other.
+func TestHostCertificate(t *testing.T) {
+	t.Parallel()
+	s := bed.XSFor(t, bed.ServerOptions{})
+	ca := filepath.Join(t.TempDir(), "deployment")
+	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", ca)
+	hostKey := filepath.Join(s.Root, ".xs", "host_key")
+	if _, err := os.Stat(hostKey + ".pub"); err != nil {
+		out := run(t, "ssh-keygen", "-y", "-f", hostKey)
+		must(t, os.WriteFile(hostKey+".pub", []byte(out), 0o644))
+	}
+	x := bed.XOFor(t, bed.Options{})
+	pub, err := os.ReadFile(ca + ".pub")
+	must(t, err)
+	must(t, x.Configure("server = \""+s.URL()+"\"\nregistration = \""+s.RegistrationURL()+"\"\ndeployment_key = \""+strings.TrimSpace(string(pub))+"\"\n"))
+	fill(t, x, 3)
+
+	if err := x.Register(t.Context()); err == nil || !strings.Contains(err.Error(), "") {
+		t.Fatal("a server without a certificate was trusted")
+	}
+	run(t, "ssh-keygen", "-q", "-s", ca, "-I", "schoolserver", "-h", "-n", "127.0.0.1,schoolserver", hostKey+".pub")
+	must(t, s.Stop())
+	must(t, s.Start(t.Context()))
+	must(t, x.Register(t.Context()))
+	done(t, x, "Backup")
+}
+
+// A key that the server does not know, and an account that it does not have.
+func TestWrongKeyAndUnknownAccount(t *testing.T) {
+	t.Parallel()
+	x, s := pair(t, bed.Options{})
+	fill(t, x, 3)
+	done(t, x, "Backup")
+	must(t, x.StopService(t.Context(), bed.BackupName))
+	key := filepath.Join(x.Profile, "backup.key")
+	must(t, os.Remove(key))
+	must(t, os.Remove(key+".pub"))
+	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key)
+	failed(t, x, "NotRegistered", "Backup")
+
+	must(t, s.Stop())
+	must(t, os.Rename(account(t, s), filepath.Join(s.Dir, "gone")))
+	must(t, s.Start(t.Context()))
+	r, err := x.Job(t.Context(), "Backup")
+	must(t, err)
+	if r.Result != "failed" {
+		t.Errorf("backup to an account that is gone: %+v", r)
+	}
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", name, err, out)
+	}
+	return string(out)
+}
