@@ -20,8 +20,6 @@ type Entry struct {
 	UID      UID
 	Metadata map[string][]byte
 	Data     *Data // nil: the entry has no file
-
-	dataOf UID // whose files hold the data; "": its own, see Copy
 }
 
 // Data says what an entry's file holds.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 )
 
 // indexFlags are what Sugar's datastore takes for its index being complete.
@@ -90,13 +89,8 @@ func (s *Store) publish(ctx context.Context, staged map[UID]string) error {
 // prepare makes sure that Sugar will see the folder as a datastore of layout
 // 6 that needs a new index.
 func (s *Store) prepare() error {
-	version := filepath.Join(s.dir, "version")
-	if b, err := os.ReadFile(version); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := setLayout(s.dir); err != nil {
 		return err
-	} else if len(b) == 0 {
-		if err := writeDurably(version, strconv.Itoa(Layout)); err != nil {
-			return err
-		}
 	}
 	if err := s.removeFlags(); err != nil {
 		return err

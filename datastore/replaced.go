@@ -19,10 +19,8 @@ const (
 
 // ReplacedName is a name for Swap to keep a replaced datastore under, that is
 // not taken yet: datastore.replaced-2026-11-23.
-func ReplacedName(profileDir string, day time.Time) (string, error) {
-	s := swapState{Keep: replacedPrefix + day.Format(time.DateOnly)}
-	path, err := s.freeKeep(profileDir)
-	return filepath.Base(path), err
+func ReplacedName(profileDir string, day time.Time) string {
+	return freeName(profileDir, replacedPrefix+day.Format(time.DateOnly))
 }
 
 // PruneReplaced removes replaced datastores that are older than a week, and
@@ -78,11 +76,8 @@ func replacedDay(name string) (time.Time, bool) {
 func plausible(t time.Time) bool { return t.Year() >= 2007 }
 
 func redate(profileDir, name string, now time.Time) (string, error) {
-	to, err := ReplacedName(profileDir, now)
-	if err == nil {
-		err = os.Rename(filepath.Join(profileDir, name), filepath.Join(profileDir, to))
-	}
-	if err != nil {
+	to := ReplacedName(profileDir, now)
+	if err := os.Rename(filepath.Join(profileDir, name), filepath.Join(profileDir, to)); err != nil {
 		return name, err
 	}
 	return to, nil

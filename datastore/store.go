@@ -40,6 +40,33 @@ func Open(dir string, live func() bool) (*Store, error) {
 	return &Store{dir: dir, live: live, disk: realDisk()}, nil
 }
 
+// Create makes dir, if it is not there yet, into a datastore of layout 6 that
+// Sugar has not seen yet, and opens it.
+func Create(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("datastore: %w", err)
+	}
+	s, err := Open(dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := setLayout(dir); err != nil {
+		return nil, fmt.Errorf("datastore: %w", err)
+	}
+	return s, nil
+}
+
+// setLayout writes the file version where there is none.
+func setLayout(dir string) error {
+	path := filepath.Join(dir, "version")
+	if b, err := os.ReadFile(path); err == nil && len(b) > 0 {
+		return nil
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return writeDurably(path, strconv.Itoa(Layout))
+}
+
 // checkLayout refuses what an older Sugar has written. A missing or empty
 // version file is let pass: a power cut can leave one, and Sugar mends it.
 func checkLayout(dir string) error {

@@ -22,16 +22,16 @@ const (
 // swapState is what the marker says: which folder is which, whatever its name
 // is by now.
 type swapState struct {
-	Staged string `json:"staged"` // name of the folder that becomes the datastore
-	Keep   string `json:"keep"`   // name for the one that was
+	Staged string `json:"staged"` // path of the folder that becomes the datastore, from the profile if it is below
+	Keep   string `json:"keep"`   // name for the one that was, in the profile
 	New    uint64 `json:"new"`    // inodes
 	Old    uint64 `json:"old"`    // 0: there was none
 }
 
 // Swap makes the folder staged the profile's datastore and keeps the one that
-// was there as keep, all in the folder profileDir. staged holds entries that
-// Unpack has made, as UU/UID, and nothing else; Swap adds the file version.
-// Sugar's service must not run meanwhile (see service.Client.Hold).
+// was there as profileDir/keep. staged is a path on the same file system. It
+// holds entries that Unpack has made, as UU/UID, and nothing else; Swap adds the
+// file version. Sugar's service must not run meanwhile (see service.Client.Hold).
 //
 // Where two names can be exchanged there is a datastore at every instant.
 // Elsewhere there is none for a moment; if the power fails in it, RecoverSwap
@@ -45,10 +45,8 @@ func Swap(profileDir, staged, keep string) error {
 }
 
 func swap(d disk, profile, staged, keep string) error {
-	for _, name := range []string{staged, keep} {
-		if name != filepath.Base(name) || name == "." || name == ".." || name == storeName || name == swapMarker {
-			return fmt.Errorf("%s cannot be a folder's name there", quote(name))
-		}
+	if keep != filepath.Base(keep) || keep == "." || keep == ".." || keep == storeName || keep == swapMarker {
+		return fmt.Errorf("%s cannot be a folder's name there", quote(keep))
 	}
 	if err := recoverSwap(d, profile); err != nil {
 		return err
@@ -58,12 +56,15 @@ func swap(d disk, profile, staged, keep string) error {
 	} else if there {
 		return fmt.Errorf("%s is already there: %w", keep, fs.ErrExist)
 	}
-	if err := writeDurably(filepath.Join(profile, staged, "version"), strconv.Itoa(Layout)); err != nil {
+	if _, err := Create(staged); err != nil {
 		return err
 	}
-	state := swapState{Staged: staged, Keep: keep}
+	state := swapState{Keep: keep}
 	var err error
-	if state.New, err = inode(filepath.Join(profile, staged)); err != nil {
+	if state.Staged, err = fromProfile(profile, staged); err != nil {
+		return err
+	}
+	if state.New, err = inode(staged); err != nil {
 		return err
 	}
 	if state.Old, err = inode(filepath.Join(profile, storeName)); err != nil {
@@ -75,11 +76,7 @@ func swap(d disk, profile, staged, keep string) error {
 	if err := d.step("staged"); err != nil {
 		return err
 	}
-	marker, err := json.Marshal(state)
-	if err != nil {
-		return err
-	}
-	if err := writeDurably(filepath.Join(profile, swapMarker), string(marker)); err != nil {
+	if err := state.mark(profile); err != nil {
 		return err
 	}
 	if err := d.step("marked"); err != nil {
@@ -88,10 +85,40 @@ func swap(d disk, profile, staged, keep string) error {
 	return state.finish(d, profile)
 }
 
+func (s swapState) mark(profile string) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return writeDurably(filepath.Join(profile, swapMarker), string(b))
+}
+
+// fromProfile is a path that stays true if the profile's folder is moved.
+func fromProfile(profile, path string) (string, error) {
+	profile, err := filepath.Abs(profile)
+	if err != nil {
+		return "", err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return "", err
+	}
+	if rel, err := filepath.Rel(profile, path); err == nil && filepath.IsLocal(rel) {
+		return rel, nil
+	}
+	return path, nil
+}
+
+func (s swapState) stagedPath(profile string) string {
+	if filepath.IsAbs(s.Staged) {
+		return s.Staged
+	}
+	return filepath.Join(profile, s.Staged)
+}
+
 // finish does what is left to do. It looks at the folders and not at how far
 // it came before, so it can begin anywhere.
 func (s swapState) finish(d disk, profile string) error {
-	store, staged := filepath.Join(profile, storeName), filepath.Join(profile, s.Staged)
+	store, staged := filepath.Join(profile, storeName), s.stagedPath(profile)
 	there, err := inode(store)
 	if err != nil {
 		return err
@@ -104,6 +131,13 @@ func (s swapState) finish(d disk, profile string) error {
 			return err
 		}
 	default:
+		if there != s.Old {
+			// Sugar has begun an empty one while there was none: it is kept, too.
+			s.Old = there
+			if err := s.mark(profile); err != nil {
+				return err
+			}
+		}
 		if err := s.exchange(d, profile); err != nil {
 			return err
 		}
@@ -111,7 +145,7 @@ func (s swapState) finish(d disk, profile string) error {
 	if err := d.step("exchanged"); err != nil {
 		return err
 	}
-	if err := syncDir(profile); err != nil {
+	if err := errors.Join(syncDir(profile), syncDir(filepath.Dir(staged))); err != nil {
 		return err
 	}
 	if err := d.step("synced"); err != nil {
@@ -127,15 +161,12 @@ func (s swapState) finish(d disk, profile string) error {
 }
 
 func (s swapState) exchange(d disk, profile string) error {
-	store, staged := filepath.Join(profile, storeName), filepath.Join(profile, s.Staged)
+	store, staged := filepath.Join(profile, storeName), s.stagedPath(profile)
 	err := d.exchange(staged, store)
 	if !errors.Is(err, errNoExchange) {
 		return err
 	}
-	aside, err := s.freeKeep(profile)
-	if err != nil {
-		return err
-	}
+	aside := filepath.Join(profile, freeName(profile, s.Keep))
 	if err := os.Rename(store, aside); err != nil {
 		return err
 	}
@@ -151,28 +182,28 @@ func (s swapState) exchange(d disk, profile string) error {
 // keepOld gives the replaced datastore its name, if an exchange has left it
 // under the staged one's.
 func (s swapState) keepOld(profile string) error {
-	staged := filepath.Join(profile, s.Staged)
-	there, err := exists(staged)
-	if err != nil || !there {
+	staged := s.stagedPath(profile)
+	there, err := inode(staged)
+	if err != nil || there == 0 || there != s.Old {
 		return err
 	}
-	keep, err := s.freeKeep(profile)
-	if err != nil {
+	if err := os.Rename(staged, filepath.Join(profile, freeName(profile, s.Keep))); err != nil {
 		return err
 	}
-	return os.Rename(staged, keep)
+	// Both folders, in this order: no crash may leave it without a name.
+	return errors.Join(syncDir(profile), syncDir(filepath.Dir(staged)))
 }
 
-// freeKeep is the path to keep a datastore under. After a power cut between two
-// renames, Sugar may have begun an empty one before us: then there are two.
-func (s swapState) freeKeep(profile string) (string, error) {
-	path := filepath.Join(profile, s.Keep)
+// freeName is the name, or, if that is taken, the name with a number. After a
+// power cut between two renames, Sugar may have begun an empty datastore before
+// us: then there are two to keep.
+func freeName(profile, name string) string {
+	free := name
 	for n := 2; ; n++ {
-		there, err := exists(path)
-		if err != nil || !there {
-			return path, err
+		if there, err := exists(filepath.Join(profile, free)); err != nil || !there {
+			return free
 		}
-		path = filepath.Join(profile, s.Keep+"-"+strconv.Itoa(n))
+		free = name + "-" + strconv.Itoa(n)
 	}
 }
 
@@ -216,7 +247,7 @@ func recoverSwap(d disk, profile string) error {
 	if err != nil {
 		return err
 	}
-	staged, err := inode(filepath.Join(profile, s.Staged))
+	staged, err := inode(s.stagedPath(profile))
 	if err != nil {
 		return err
 	}

@@ -93,11 +93,18 @@ func (t *Tree) summarise() {
 // Summary says what the look has found.
 func (t *Tree) Summary() Summary { return t.summary }
 
-// Versions yields the entries of the tree and their versions, sorted by uid.
-func (t *Tree) Versions() iter.Seq2[UID, Version] {
-	return func(yield func(UID, Version) bool) {
+// EntryInfo is what a Tree knows of an entry without reading it again.
+type EntryInfo struct {
+	Version Version
+	Bytes   int64 // of all its files
+}
+
+// Entries yields the entries of the tree, sorted by uid.
+func (t *Tree) Entries() iter.Seq2[UID, EntryInfo] {
+	return func(yield func(UID, EntryInfo) bool) {
 		for _, r := range t.records {
-			if !yield(r.uid, Version(hex.EncodeToString(r.version[:]))) {
+			version := Version(hex.EncodeToString(r.version[:]))
+			if !yield(r.uid, EntryInfo{version, r.size + r.state.data.size}) {
 				return
 			}
 		}

@@ -52,11 +52,7 @@ func (e *Entry) Files() []File {
 	if e.Data == nil {
 		return nil
 	}
-	uid := e.UID
-	if e.dataOf != "" {
-		uid = e.dataOf
-	}
-	return dataFiles(uid, e.Data.Size)
+	return dataFiles(e.UID, e.Data.Size)
 }
 
 func dataFiles(uid UID, size int64) []File {

@@ -12,13 +12,14 @@ import (
 )
 
 // Unpack makes the folder dir into the entry e as layout 6 has it, with the
-// data from the tree fsys. The data's sha256 is checked while it is written:
+// data that the tree fsys has for the uid from: e's own, or, for a twin, that of
+// the entry it is the twin of. The data's sha256 is checked while it is written:
 // what is wrong in the tree is a *DamagedError, what is wrong here is any
 // other. Nothing is synced: Publish and Swap do that once for all.
 //
 // dir may exist, empty. After an error it holds anything and is the caller's
 // to remove.
-func Unpack(fsys fs.FS, e *Entry, dir string) error {
+func Unpack(fsys fs.FS, from UID, e *Entry, dir string) error {
 	if err := e.check(); err != nil {
 		return &DamagedError{UID: e.UID, Reason: err.Error()}
 	}
@@ -37,11 +38,11 @@ func Unpack(fsys fs.FS, e *Entry, dir string) error {
 	if e.Data == nil {
 		return nil
 	}
-	return unpackData(fsys, e, filepath.Join(dir, "data"))
+	return unpackData(fsys, from, e, filepath.Join(dir, "data"))
 }
 
-func unpackData(fsys fs.FS, e *Entry, path string) error {
-	src, err := OpenData(fsys, e)
+func unpackData(fsys fs.FS, from UID, e *Entry, path string) error {
+	src, err := OpenData(fsys, &Entry{UID: from, Data: e.Data})
 	if err != nil {
 		return &DamagedError{UID: e.UID, Reason: reason(err)}
 	}
