@@ -53,7 +53,7 @@ func Defaults() Config {
 		AccountQuotaMB: 16 << 10, MaxFiles: 200_000, MaxAccounts: 5_000,
 		SessionTimeout: 6 * time.Hour, RetryAfter: 5 * time.Minute,
 		HandshakeTimeout: 30 * time.Second, Keepalive: 20 * time.Second, IdleTimeout: 10 * time.Minute,
-		MaxConnections: 1_000, MaxUnauthenticated: 100, Drain: 20 * time.Second,
+		MaxConnections: 1_000, MaxUnauthenticated: 100, Drain: 10 * time.Second,
 	}
 }
 

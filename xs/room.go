@@ -104,3 +104,23 @@ func (r *room) quota() int64 {
 	}
 	return r.config.AccountQuotaMB << 20
 }
+
+// RoomLeft is what an administrator sees of it.
+type RoomLeft struct {
+	Bytes, Inodes int64  // without the reserve
+	Refuses       string // why no backup would be taken now, if so
+}
+
+// Room answers what the server in dir has left, slots apart.
+func Room(dir string, c Config) (RoomLeft, error) {
+	r := newRoom(dir, c)
+	free, err := r.free()
+	if err != nil {
+		return RoomLeft{}, err
+	}
+	left := RoomLeft{Bytes: max(0, free.bytes), Inodes: max(0, free.inodes)}
+	if no := r.ready(); no != nil {
+		left.Refuses = no.Message
+	}
+	return left, nil
+}

@@ -20,6 +20,8 @@ type Server struct {
 	Store  *store.Store
 	Config Config
 	Log    *slog.Logger
+	// Ready, if not nil, is called when all is in place and laptops are served.
+	Ready func()
 }
 
 // Listeners are where a Server is reached.
@@ -78,6 +80,9 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	serve("registration", func() error { return registration.Serve(l.Registration) })
 	serve("ssh", func() error { return r.serveSSH(ctx, work, l.SSH) })
 
+	if s.Ready != nil {
+		s.Ready()
+	}
 	<-ctx.Done()
 	s.Log.Info("draining", "for", s.Config.Drain)
 	l.SSH.Close()

@@ -152,7 +152,7 @@ func (r *running) serveConn(ctx, work context.Context, c net.Conn, known func())
 
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer end() // and with it the transfers
+	defer end()                                     // and with it the transfers
 	wg.Go(func() { ssh.DiscardRequests(requests) }) // no forwarding
 	wg.Go(func() { n.watch(ctx, live) })
 	for ch := range channels {

@@ -105,6 +105,18 @@ func (s *Store) Serve() (release func(), err error) {
 	return func() { f.Close() }, nil
 }
 
+// Serving tells whether a server has the root.
+func (s *Store) Serving() (bool, error) {
+	if _, err := s.root.Lstat(ownDir + "/serve.lock"); err != nil {
+		return false, err
+	}
+	f, ok, err := tryLock(s.root, ownDir+"/serve.lock")
+	if err == nil && ok {
+		f.Close()
+	}
+	return !ok, err
+}
+
 // Accounts lists the accounts there are, by id.
 func (s *Store) Accounts() ([]AccountID, error) {
 	d, err := s.root.Open(".")

@@ -11,21 +11,22 @@ import (
 type Verifier struct{ seen map[inode]Sum }
 
 // Verify compares every file of a snapshot with its manifest, and the manifest
-// with the record, and answers in words what does not agree.
-func (v *Verifier) Verify(ctx context.Context, s *Snapshot) (problems []string, err error) {
+// with the record, and answers in words what does not agree,
+// and how many files there are.
+func (v *Verifier) Verify(ctx context.Context, s *Snapshot) (problems []string, files int, err error) {
 	if v.seen == nil {
 		v.seen = map[inode]Sum{}
 	}
 	sums, err := s.Manifest()
 	if err != nil {
-		return []string{err.Error()}, nil
+		return []string{err.Error()}, 0, nil
 	}
 	if got := sums.Digest(); got != s.Record.Digest {
 		problems = append(problems, fmt.Sprintf("the manifest's digest is %s, the record's %s", got, s.Record.Digest))
 	}
 	t, err := scanTree(s.folder.root, s.Ref())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, f := range t.foreign {
 		problems = append(problems, f.why.Error())
@@ -37,7 +38,7 @@ func (v *Verifier) Verify(ctx context.Context, s *Snapshot) (problems []string, 
 	}
 	for _, path := range slices.Sorted(maps.Keys(sums)) {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		f, ok := t.files[path]
 		if !ok {
@@ -54,6 +55,25 @@ func (v *Verifier) Verify(ctx context.Context, s *Snapshot) (problems []string, 
 		}
 		if got != sums[path] {
 			problems = append(problems, path+": is not what it was")
+		}
+	}
+	slices.Sort(problems)
+	return problems, len(sums), nil
+}
+
+// Check answers what in the folder is named like a snapshot and cannot be used.
+func (f *Folder) Check() (problems []string, err error) {
+	names, err := readNames(f.root, snapshotsDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		id, err := ParseSnapshotID(name)
+		if err != nil {
+			continue
+		}
+		if _, err := f.record(id); err != nil {
+			problems = append(problems, fmt.Sprintf("snapshot %s: %v", id, err))
 		}
 	}
 	slices.Sort(problems)
