@@ -1,0 +1,359 @@
+package dbus
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	godbus "github.com/godbus/dbus/v5"
+)
+
+// The tests talk to a real dbus-daemon of their own.
+
+const patience = 20 * time.Second
+
+// bus is a private session bus.
+type bus struct {
+	address  string
+	services string // the folder of its activation files
+	process  *os.Process
+}
+
+func startBus(t testing.TB) *bus {
+	t.Helper()
+	dir := t.TempDir()
+	b := &bus{services: filepath.Join(dir, "services")}
+	if err := os.Mkdir(b.services, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "session.conf")
+	err := os.WriteFile(config, []byte(`<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:dir=`+dir+`</listen>
+  <auth>EXTERNAL</auth>
+  <servicedir>`+b.services+`</servicedir>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+`), 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("dbus-daemon", "--config-file="+config, "--nofork", "--nopidfile", "--print-address=1")
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.address, b.process = strings.TrimSpace(line), cmd.Process
+	return b
+}
+
+func (b *bus) connect(t testing.TB, options ...godbus.ConnOption) *godbus.Conn {
+	t.Helper()
+	conn, err := godbus.Connect(b.address, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// running is a service in this process.
+type running struct {
+	*Service
+	t    testing.TB
+	log  *syncBuffer
+	stop context.CancelFunc
+	over chan struct{}
+	err  error
+}
+
+// serve runs a service on the bus and waits until it has its name.
+func serve(t testing.TB, b *bus, e Engine, cfg Config) *running {
+	t.Helper()
+	if cfg.StateDir == "" {
+		cfg.StateDir = t.TempDir()
+	}
+	r := &running{t: t, log: &syncBuffer{}, over: make(chan struct{})}
+	cfg.Log = slog.New(slog.NewTextHandler(r.log, nil))
+	if cfg.Version == "" {
+		cfg.Version = "1.2.3"
+	}
+	r.Service = New(cfg)
+	conn := b.connect(t, r.ConnOptions()...)
+	var ctx context.Context
+	ctx, r.stop = context.WithCancel(context.Background())
+	go func() {
+		defer close(r.over)
+		r.err = r.Run(ctx, conn, e)
+	}()
+	t.Cleanup(func() {
+		r.end()
+		if t.Failed() {
+			t.Logf("service: %s", r.log)
+		}
+	})
+	asker := b.connect(t)
+	await(t, "the name on the bus", func() bool {
+		var owned bool
+		asker.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, BusName).Store(&owned)
+		return owned
+	})
+	return r
+}
+
+func (r *running) end() error {
+	r.stop()
+	return r.wait()
+}
+
+func (r *running) wait() error {
+	select {
+	case <-r.over:
+	case <-time.After(patience):
+		r.t.Error("the service does not end")
+	}
+	return r.err
+}
+
+// await a condition that others bring about.
+func await(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if condition() {
+			return
+		}
+	}
+	t.Fatalf("waited in vain for %s", what)
+}
+
+// tool runs a D-Bus tool against the bus.
+func (b *bus) tool(t testing.TB, name string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "DBUS_SESSION_BUS_ADDRESS="+b.address)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (b *bus) send(t testing.TB, path, method string, args ...string) (string, error) {
+	t.Helper()
+	return b.tool(t, "dbus-send", append([]string{"--session", "--print-reply", "--dest=" + BusName, path, method}, args...)...)
+}
+
+// client calls the service.
+type client struct {
+	t testing.TB
+	*godbus.Conn
+}
+
+func (b *bus) client(t testing.TB) client { return client{t, b.connect(t)} }
+
+func (c client) call(method string, args []any, answer ...any) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return c.Object(BusName, Path).CallWithContext(ctx, Interface+"."+method, 0, args...).Store(answer...)
+}
+
+func (c client) must(method string, args []any, answer ...any) {
+	c.t.Helper()
+	if err := c.call(method, args, answer...); err != nil {
+		c.t.Fatalf("%s%v: %v", method, args, err)
+	}
+}
+
+func (c client) job(method string, args ...any) (path godbus.ObjectPath) {
+	c.t.Helper()
+	c.must(method, args, &path)
+	return path
+}
+
+// result of a job.
+type result3 struct{ result, name, message string }
+
+func (c client) wait(job godbus.ObjectPath) (r result3) {
+	c.t.Helper()
+	c.must("Wait", []any{job}, &r.result, &r.name, &r.message)
+	return r
+}
+
+func (c client) get(at godbus.ObjectPath, iface, name string) any {
+	c.t.Helper()
+	v, err := c.Object(BusName, at).GetProperty(iface + "." + name)
+	if err != nil {
+		c.t.Fatalf("%s of %s: %v", name, at, err)
+	}
+	return v.Value()
+}
+
+func errorName(err error) string {
+	var e godbus.Error
+	if errors.As(err, &e) {
+		return e.Name
+	}
+	return fmt.Sprint(err)
+}
+
+// signals from the service from now on.
+func (c client) signals() <-chan *godbus.Signal {
+	c.t.Helper()
+	ch := make(chan *godbus.Signal, 10000)
+	c.Signal(ch)
+	if err := c.AddMatchSignal(godbus.WithMatchPathNamespace(Path)); err != nil {
+		c.t.Fatal(err)
+	}
+	return ch
+}
+
+// next signal of that name.
+func next(t testing.TB, ch <-chan *godbus.Signal, name string) *godbus.Signal {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case s := <-ch:
+			if s.Name == name {
+				return s
+			}
+		case <-timeout:
+			t.Fatalf("no signal %s", name)
+		}
+	}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+var _ io.Writer = (*syncBuffer)(nil)
+
+// fake is an engine that does what a test wants. What is not set succeeds.
+type fake struct {
+	register func(ctx context.Context) error
+	trust    func(fingerprint string) error
+	check    func(ctx context.Context) (Availability, error)
+	backup   func(ctx context.Context, trigger string, progress func(Progress)) (Outcome, error)
+	list     func(ctx context.Context) ([]Snapshot, error)
+	saved    func(uids []string) ([]string, error)
+	restore  func(ctx context.Context, r RestoreRequest, progress func(Progress)) (Outcome, error)
+	pending  *RestoreRequest
+
+	mu     sync.Mutex
+	status Status
+}
+
+func (f *fake) setStatus(change func(*Status)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.status)
+}
+
+func (f *fake) Register(ctx context.Context) error {
+	if f.register == nil {
+		return nil
+	}
+	return f.register(ctx)
+}
+
+func (f *fake) TrustServer(_ context.Context, fingerprint string) error {
+	if f.trust == nil {
+		return nil
+	}
+	return f.trust(fingerprint)
+}
+
+func (f *fake) CheckServer(ctx context.Context) (Availability, error) {
+	if f.check == nil {
+		return Availability{Available: true, Protocols: []int{1, 2}}, nil
+	}
+	return f.check(ctx)
+}
+
+func (f *fake) Backup(ctx context.Context, trigger string, progress func(Progress)) (Outcome, error) {
+	if f.backup == nil {
+		return Outcome{Message: "All is safe."}, nil
+	}
+	return f.backup(ctx, trigger, progress)
+}
+
+func (f *fake) ListSnapshots(ctx context.Context) ([]Snapshot, error) {
+	if f.list == nil {
+		return nil, nil
+	}
+	return f.list(ctx)
+}
+
+func (f *fake) Saved(_ context.Context, uids []string) ([]string, error) {
+	if f.saved == nil {
+		return uids, nil
+	}
+	return f.saved(uids)
+}
+
+func (f *fake) Restore(ctx context.Context, r RestoreRequest, progress func(Progress)) (Outcome, error) {
+	if f.restore == nil {
+		return Outcome{}, nil
+	}
+	return f.restore(ctx, r, progress)
+}
+
+func (f *fake) PendingRestore() (RestoreRequest, bool) {
+	if f.pending == nil {
+		return RestoreRequest{}, false
+	}
+	return *f.pending, true
+}
+
+func (f *fake) Status() Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status
+}
+
+// word is an engine's error.
+type word struct{ name, message string }
+
+func (w word) Error() string                       { return w.message }
+func (w word) BackupError() (name, message string) { return w.name, w.message }
