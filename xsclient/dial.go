@@ -42,6 +42,7 @@ func (c *Client) dial(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	trust.server = found.Server.String()
 	return c.connect(ctx, trust, found.SSH, account, key)
 }
 

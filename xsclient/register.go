@@ -56,6 +56,7 @@ func (r *registration) meet(ctx context.Context) (err error) {
 		return err
 	}
 	r.trust = r.c.hostTrust()
+	r.trust.server = r.found.Server.String()
 	if r.trust.deploy != nil || r.trust.pinned != nil {
 		return nil
 	}
@@ -245,10 +246,7 @@ func (r *registration) enrol(ctx context.Context) error {
 }
 
 func (r *registration) enrolled() error {
-	return r.c.update(func(st *state) {
-		st.Account, st.Enrolled = r.account, true
-		st.Server = r.found.Server.String()
-	})
+	return r.c.update(func(st *state) { st.Account, st.Enrolled = r.account, true })
 }
 
 // splitBackupURL reads what a registration answers: ACCOUNT@HOST:backup.

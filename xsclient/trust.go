@@ -18,6 +18,7 @@ type hostTrust struct {
 	pinned ssh.PublicKey // nil: none yet
 	deploy ssh.PublicKey // nil: pin
 	now    func() time.Time
+	server string // the URL that told where it is; "" if nobody was asked
 
 	wrong ssh.PublicKey // set by check: what was shown instead
 	why   error
@@ -156,6 +157,9 @@ func newServerReason(seen string) string {
 func (c *Client) sawTrusted(trust *hostTrust, addr string) error {
 	return c.update(func(st *state) {
 		st.SSH = addr
+		if trust.server != "" {
+			st.Server = trust.server
+		}
 		if trust.deploy == nil {
 			st.HostKey = hostKeyLine(trust.pinned)
 		}

@@ -1,0 +1,149 @@
+package xsclient
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/profile"
+)
+
+// agreed remembers, for one account, the last version of each entry that both
+// sides had. It is a log of lines "UID VERSION SEQ", of which the last for a
+// UID counts: a backup of ten changed entries appends ten lines, which is what
+// slow flash likes best. It is written anew when it has grown to twice its
+// need. A line that a power cut tore is not a line.
+type agreed struct {
+	path    string
+	entries map[datastore.UID]agreement
+	lines   int // in the file
+}
+
+// openAgreed reads the account's agreements; none is no error. An account's
+// id is checked where it comes in, so it can name a file.
+func openAgreed(stateDir, account string) (*agreed, error) {
+	a := &agreed{
+		path:    filepath.Join(stateDir, "agreed-"+account),
+		entries: map[datastore.UID]agreement{},
+	}
+	f, err := os.Open(a.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return a, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	for {
+		line, err := r.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			return a, nil // what has no end is what a power cut left
+		}
+		if err != nil {
+			return nil, err
+		}
+		a.lines++
+		if uid, ag, ok := parseAgreement(line); ok {
+			a.entries[uid] = ag
+		}
+	}
+}
+
+func parseAgreement(line string) (datastore.UID, agreement, bool) {
+	var id, version string
+	var seq uint64
+	if n, err := fmt.Sscanf(line, "%s %s %d\n", &id, &version, &seq); n != 3 || err != nil {
+		return "", agreement{}, false
+	}
+	uid, err := datastore.ParseUID(id)
+	if err != nil || len(version) != 64 {
+		return "", agreement{}, false
+	}
+	return uid, agreement{datastore.Version(version), seq}, true
+}
+
+// of answers the agreement on an entry, nil when there is none.
+func (a *agreed) of(uid datastore.UID) *agreement {
+	if ag, ok := a.entries[uid]; ok {
+		return &ag
+	}
+	return nil
+}
+
+// add records that these versions are in the snapshot numbered seq, and are
+// here. What was agreed already in just this version is not written again: the
+// older number says more.
+func (a *agreed) add(versions map[datastore.UID]datastore.Version, seq uint64) error {
+	var log strings.Builder
+	n := 0
+	for uid, v := range versions {
+		if old, ok := a.entries[uid]; ok && old.Version == v {
+			continue
+		}
+		a.entries[uid] = agreement{v, seq}
+		fmt.Fprintf(&log, "%s %s %d\n", uid, v, seq)
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	if a.lines+n > 2*len(a.entries)+64 {
+		return a.rewrite()
+	}
+	if err := a.append(log.String()); err != nil {
+		return fmt.Errorf("recording what is safe at school: %w", err)
+	}
+	a.lines += n
+	return nil
+}
+
+func (a *agreed) append(lines string) error {
+	f, err := os.OpenFile(a.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	end, err := endOfLastLine(f)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt([]byte(lines), end); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// endOfLastLine answers where the next line goes: behind the last whole one,
+// over what a power cut may have left.
+func endOfLastLine(f *os.File) (int64, error) {
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	b := make([]byte, min(end, 256)) // a line is about 110 bytes
+	if _, err := f.ReadAt(b, end-int64(len(b))); err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	torn := len(b) - 1 - strings.LastIndexByte(string(b), '\n')
+	return end - int64(torn), nil
+}
+
+func (a *agreed) rewrite() error {
+	var b bytes.Buffer
+	for uid, ag := range a.entries {
+		fmt.Fprintf(&b, "%s %s %d\n", uid, ag.Version, ag.Seq)
+	}
+	if err := profile.WriteFile(a.path, b.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("recording what is safe at school: %w", err)
+	}
+	a.lines = len(a.entries)
+	return nil
+}

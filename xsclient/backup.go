@@ -1,0 +1,329 @@
+package xsclient
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/transfer"
+	"github.com/sugarlabs/xo-backupd/wire"
+)
+
+// Triggers of a backup.
+const (
+	TriggerManual   = "manual"   // a person waits: an answer within a minute
+	TriggerSchedule = "schedule" // nobody waits: a busy server is asked again later
+	TriggerNetwork  = "network"  // as the schedule: the school's network came into reach
+)
+
+// BackupOptions says why a backup runs.
+type BackupOptions struct {
+	Trigger string // "" is manual
+}
+
+const (
+	// pullTries bounds how often a pull is begun again within one backup: a
+	// file that changed under rsync's hands ends a pull, and what has arrived
+	// by then stays.
+	pullTries = 5
+	// scheduleTries and the two waits bound how long the schedule asks a busy
+	// server again, unless the server says how long to wait.
+	scheduleTries   = 6
+	scheduleMinWait = 2 * time.Minute
+	scheduleMaxWait = 64 * time.Minute
+)
+
+// Backup brings the Journal as it is now to the school server. It answers
+// once the server has the whole of it, verified, under a snapshot's name.
+// Entries that would not hold still or could not be read make the result
+// partial and are named in it.
+func (c *Client) Backup(ctx context.Context, opts BackupOptions, progress func(Progress)) (Result, error) {
+	if pending, ok := c.PendingRestore(); ok {
+		return Result{}, &Error{Code: Busy, Message: fmt.Sprintf(
+			"The restore of snapshot %s is not over yet; finish it first, then back up.", pending.name())}
+	}
+	if opts.Trigger == "" || opts.Trigger == TriggerManual {
+		result, err := c.backup(ctx, progress)
+		c.recordBackup(result, err)
+		return result, err
+	}
+	for try, wait := 1, scheduleMinWait; ; try++ {
+		result, err := c.backup(ctx, progress)
+		var e *Error
+		if err == nil || try == scheduleTries || !errors.As(err, &e) || e.Code != ServerBusy {
+			c.recordBackup(result, err)
+			return result, err
+		}
+		if err := c.sleep(ctx, backoff(wait, e.RetryAfter)); err != nil {
+			return Result{}, err
+		}
+		wait = min(2*wait, scheduleMaxWait)
+	}
+}
+
+// backoff spreads a school's laptops: at least what the server asks for, up
+// to half as much again by chance.
+func backoff(wait, retryAfter time.Duration) time.Duration {
+	wait = max(wait, retryAfter)
+	return wait + rand.N(wait/2+1)
+}
+
+func (c *Client) backup(ctx context.Context, progress func(Progress)) (Result, error) {
+	account := c.account()
+	if account == "" {
+		return Result{}, errNotRegistered()
+	}
+	if err := c.ask(ctx); err != nil {
+		return Result{}, err
+	}
+	agreed, err := openAgreed(c.cfg.StateDir, account)
+	if err != nil {
+		return Result{}, fmt.Errorf("reading what is safe at school: %w", err)
+	}
+	for try := 1; ; try++ {
+		result, moved, err := c.backupOnce(ctx, agreed, progress)
+		if err == nil || !errors.Is(err, errPullAgain) || try == pullTries || ctx.Err() != nil {
+			return result, err
+		}
+		c.cfg.Log.Info("beginning the backup again", "try", try, "moved", moved, "why", err)
+	}
+}
+
+// errPullAgain marks what another try may mend at once: a file that changed
+// while it was sent, a link that broke.
+var errPullAgain = errors.New("worth another try")
+
+func (c *Client) backupOnce(ctx context.Context, agreed *agreed, progress func(Progress)) (Result, int64, error) {
+	l, s, err := c.lookAndDial(ctx, progress)
+	if err != nil {
+		return Result{}, 0, err
+	}
+	defer l.child.Close()
+	defer s.Close()
+
+	ch, err := s.exec(ctx, wire.CommandBackup)
+	if err != nil {
+		return Result{}, 0, err
+	}
+	defer ch.Close()
+	answer, err := ch.open(ctx, wire.BackupRequest{
+		Version: wire.Version,
+		Digest:  l.summary.Digest,
+		Entries: l.summary.Entries,
+		Files:   l.summary.Files,
+		Bytes:   l.summary.Bytes,
+	})
+	if err != nil {
+		return Result{}, 0, err
+	}
+	switch answer.Action {
+	case wire.ActionConfirmed:
+		result, err := c.backedUp(agreed, l, answer.Snapshot, nil)
+		return result, 0, err
+	case wire.ActionPull:
+	default:
+		return Result{}, 0, badAnswer(fmt.Sprintf("action %q to a backup", answer.Action))
+	}
+	end, moved, err := c.serve(ctx, l, ch, agreed, progress)
+	if err != nil {
+		return Result{}, moved, err
+	}
+	result, err := c.backedUp(agreed, l, end.Snapshot, end.Kept)
+	return result, moved, err
+}
+
+// lookAndDial does both at once: each takes its time on a slow laptop.
+func (c *Client) lookAndDial(ctx context.Context, progress func(Progress)) (*look, *session, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type dialled struct {
+		s   *session
+		err error
+	}
+	done := make(chan dialled, 1)
+	go func() {
+		s, err := c.dial(ctx)
+		if err != nil {
+			cancel() // no server: the look is for nothing
+		}
+		done <- dialled{s, err}
+	}()
+	l, err := c.startLook(ctx, progress)
+	if err != nil {
+		cancel()
+	}
+	d := <-done
+	switch {
+	case d.err != nil && (err == nil || errors.Is(err, context.Canceled)):
+		if l != nil {
+			l.child.Close()
+		}
+		return nil, nil, d.err
+	case err != nil:
+		if d.s != nil {
+			d.s.Close()
+		}
+		return nil, nil, err
+	}
+	return l, d.s, nil
+}
+
+// serve lets the XS pull, and waits for what it says in the end.
+func (c *Client) serve(ctx context.Context, l *look, ch *channel, agreed *agreed, progress func(Progress)) (wire.Report, int64, error) {
+	p := Progress{Phase: "sending", Entries: l.summary.Entries, Bytes: l.news(agreed)}
+	stop := watch(func() {
+		p := p
+		sent, _ := l.child.Progress()
+		p.BytesDone = min(sent, p.Bytes)
+		progress(p)
+	})
+	reports := make(chan endOfReports, 1)
+	go func() {
+		end, err := readReports(ch.Stderr, func(r wire.Report) {
+			progress(Progress{Phase: r.Phase, Entries: r.Total, EntriesDone: r.Done, Bytes: p.Bytes, BytesDone: p.Bytes})
+		})
+		reports <- endOfReports{end, err}
+	}()
+	_, sendErr := l.child.Run(ctx, ch.Stdout, ch.Stdin)
+	stop()
+	ch.CloseWrite()
+	moved, _ := l.child.Progress()
+
+	var r endOfReports
+	select {
+	case r = <-reports:
+	case <-ctx.Done():
+		ch.Close()
+		<-reports
+		return wire.Report{}, moved, ctx.Err()
+	}
+	switch {
+	case ctx.Err() != nil:
+		return wire.Report{}, moved, ctx.Err()
+	case r.err == nil && r.end.Error == nil && r.end.Snapshot != nil:
+		return r.end, moved, nil // the XS has verified it: what rsync thought of it does not matter
+	case r.err == nil && r.end.Error != nil:
+		err := refused(r.end.Error)
+		if r.end.Error.Code == wire.RefusedFailed {
+			err = again(err)
+		}
+		return wire.Report{}, moved, err
+	case sendErr != nil:
+		return wire.Report{}, moved, again(transferError("sending the Journal", sendErr))
+	default:
+		return wire.Report{}, moved, again(unavailable("The school server stopped answering during the backup; it goes on from there next time.", r.err))
+	}
+}
+
+// again marks an error as worth another try at once.
+func again(err error) error { return fmt.Errorf("%w (%w)", err, errPullAgain) }
+
+// transferError puts what the rsync child says into a sentence.
+func transferError(what string, err error) error {
+	var e *transfer.Error
+	if errors.As(err, &e) {
+		switch e.Kind {
+		case transfer.Full:
+			return &Error{Code: DiskFull, Message: "The laptop's disk is full: remove something from the Journal or empty its trash, then try again.", Err: err}
+		case transfer.Refused:
+			return &Error{Code: ServerRefused, Message: fmt.Sprintf("The school server broke the rules while %s: %s.", what, e.Message), Err: err}
+		}
+	}
+	return unavailable(fmt.Sprintf("The connection to the school server broke while %s.", what), err)
+}
+
+// backedUp records what is now safe at school, and says so.
+func (c *Client) backedUp(agreed *agreed, l *look, snap *wire.Snapshot, kept []wire.Kept) (Result, error) {
+	if snap == nil {
+		return Result{}, badAnswer("a backup without its snapshot")
+	}
+	old := map[datastore.UID]bool{}
+	var result Result
+	for _, k := range kept {
+		uid, err := datastore.ParseUID(k.UID)
+		if err != nil {
+			return Result{}, badAnswer(fmt.Sprintf("kept %.60q", k.UID))
+		}
+		old[uid] = true
+		result.Skipped = append(result.Skipped, Skipped{UID: k.UID, Reason: k.Reason})
+	}
+	for _, d := range l.summary.Damaged {
+		if uid, err := datastore.ParseUID(string(d.UID)); err == nil && !old[uid] {
+			old[uid] = true
+			result.Skipped = append(result.Skipped, Skipped{UID: string(d.UID), Reason: d.Reason})
+		}
+	}
+	result.Partial = len(result.Skipped) > 0
+	result.Entries, result.Bytes, result.Snapshot = snap.Entries, snap.Bytes, *snap
+	result.Message = backupMessage(result)
+	if err := agreed.add(l.versions(old), snap.Seq); err != nil {
+		// The backup is true all the same; a later merge is more careful
+		// than it needs to be.
+		c.cfg.Log.Warn("cannot record what is safe at school", "error", err)
+	}
+	return result, nil
+}
+
+func backupMessage(r Result) string {
+	if r.Partial {
+		return fmt.Sprintf("%d entries are safe at school as they are now; %d could not be saved this time: %s",
+			r.Entries-len(r.Skipped), len(r.Skipped), namesOf(r.Skipped))
+	}
+	return fmt.Sprintf("%d entries are safe at school.", r.Entries)
+}
+
+// recordBackup keeps how a backup ended. A backup that a person cancelled or
+// that never began changes nothing that is known.
+func (c *Client) recordBackup(r Result, err error) {
+	update := func(s *state) {
+		s.LastBackup, s.LastResult, s.Entries = c.now().Unix(), r.Message, r.Entries
+	}
+	if err != nil {
+		var e *Error
+		if !errors.As(err, &e) {
+			return
+		}
+		update = func(s *state) { s.LastResult = e.Message }
+	}
+	if err := c.update(update); err != nil {
+		c.cfg.Log.Warn("cannot keep how the backup ended", "error", err)
+	}
+}
+
+// lookCache is where the look at the Journal remembers what it has read.
+func (c *Client) lookCache() string { return filepath.Join(c.cfg.CacheDir, "look") }
+
+// openStore opens the Journal on disk.
+func (c *Client) openStore(ctx context.Context) (*datastore.Store, error) {
+	return datastore.Open(c.cfg.Profile.Datastore(), func() bool {
+		live, err := c.cfg.Datastore.Running(ctx)
+		return live || err != nil
+	})
+}
+
+// endOfReports is the last line of a session, or why there was none.
+type endOfReports struct {
+	end wire.Report
+	err error
+}
+
+// readReports reads what the XS says beside rsync's bytes, until its end.
+func readReports(stderr io.Reader, tell func(wire.Report)) (wire.Report, error) {
+	r := bufio.NewReader(stderr)
+	for {
+		var report wire.Report
+		if err := wire.ReadLine(r, &report); err != nil {
+			return wire.Report{}, err
+		}
+		if report.End {
+			return report, nil
+		}
+		tell(report)
+	}
+}

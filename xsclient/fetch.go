@@ -1,0 +1,88 @@
+package xsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/transfer"
+	"github.com/sugarlabs/xo-backupd/wire"
+)
+
+// fetchTries bounds how often one batch is asked for again: what has arrived
+// stays, so that each try gets further.
+const fetchTries = 5
+
+func (r *restore) treeDir() string { return filepath.Join(r.c.stagingDir(), "tree") }
+
+// fetch brings the batch's entries to the staging folder.
+func (r *restore) fetch(ctx context.Context, batch []task) error {
+	if err := os.MkdirAll(r.treeDir(), 0o755); err != nil {
+		return fmt.Errorf("making room for what comes back: %w", err)
+	}
+	for try := 1; ; try++ {
+		err := r.fetchOnce(ctx, batch)
+		if err == nil || !errors.Is(err, errPullAgain) || try == fetchTries || ctx.Err() != nil {
+			return err
+		}
+		r.c.cfg.Log.Info("fetching again", "try", try, "why", err)
+		if err := r.connect(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *restore) fetchOnce(ctx context.Context, batch []task) error {
+	uids := make([]string, len(batch))
+	limits := transfer.Limits{FileSize: datastore.MaxFile, Total: 1 << 20}
+	for i, t := range batch {
+		uids[i] = string(t.uid)
+		limits.Total += t.size
+		limits.Files += 2*int(t.size/datastore.PartSize) + 8 // its files, its folder
+	}
+	path, err := r.api.RestorePath(ctx, r.snap.ID)
+	if err != nil {
+		return err
+	}
+	ch, err := r.s.exec(ctx, wire.CommandRestore+" "+path)
+	if err != nil {
+		return again(err)
+	}
+	defer ch.Close()
+	answer, err := ch.open(ctx, wire.RestoreRequest{Version: wire.Version, UIDs: uids})
+	if err != nil {
+		return err
+	}
+	if answer.Action != wire.ActionSend {
+		return badAnswer(fmt.Sprintf("action %q to a restore", answer.Action))
+	}
+	child, err := transfer.Start(ctx, transfer.Job{Receive: r.treeDir(), Limits: limits}, nil)
+	if err != nil {
+		return err
+	}
+	defer child.Close()
+	stop := watch(func() {
+		p := r.p
+		p.Phase = "fetching"
+		_, received := child.Progress()
+		p.BytesDone = min(p.BytesDone+received, p.Bytes)
+		r.progress(p)
+	})
+	_, err = child.Run(ctx, ch.Stdout, ch.Stdin)
+	stop()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		err = transferError("fetching the backup", err)
+		var e *Error
+		if errors.As(err, &e) && e.Code == ServerUnavailable {
+			return again(err)
+		}
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package xsclient
+
+import "github.com/sugarlabs/xo-backupd/datastore"
+
+// verdict is what a merge does with one entry of a snapshot.
+type verdict int
+
+const (
+	same      verdict = iota // what is here is what is there: not touched
+	comesBack                // missing here
+	replaced                 // only there changed
+	stays                    // only here changed, or the snapshot is older than what was agreed
+	both                     // both changed, or nothing was agreed: the returning one gets a uid of its own
+	leftGone                 // deleted here since, and deleted entries are not wanted
+)
+
+// agreement is the last version of an entry that XO and XS both had.
+type agreement struct {
+	Version datastore.Version
+	Seq     uint64 // of the snapshot that held it first
+}
+
+// decide tells what becomes of an entry of the snapshot numbered seq, from
+// three versions and never from a clock: the one here ("" when there is
+// none), the one there, and the last one agreed on (nil when there is none).
+func decide(here, there datastore.Version, agreed *agreement, seq uint64, wantDeleted bool) verdict {
+	switch {
+	case here == "" && agreed != nil && !wantDeleted:
+		return leftGone
+	case here == "":
+		return comesBack
+	case here == there:
+		return same
+	case agreed == nil:
+		return both
+	case seq < agreed.Seq, there == agreed.Version:
+		return stays
+	case here == agreed.Version:
+		return replaced
+	default:
+		return both
+	}
+}

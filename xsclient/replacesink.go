@@ -1,0 +1,145 @@
+package xsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+)
+
+// replaceSink builds a new Journal beside the one that is here, and lets it
+// take its place at the very end, in one step.
+type replaceSink struct {
+	*restore
+	dir   string // of the new Journal
+	built *datastore.Store
+	has   map[datastore.UID]datastore.Version
+}
+
+func newReplaceSink(r *restore) (*replaceSink, error) {
+	dir := filepath.Join(r.c.stagingDir(), "new")
+	store, err := datastore.Create(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &replaceSink{restore: r, dir: dir, built: store}, nil
+}
+
+// here answers what an earlier run has built already.
+func (s *replaceSink) here(ctx context.Context) (map[datastore.UID]datastore.Version, error) {
+	tree, err := s.built.Look(ctx, datastore.LookOptions{})
+	if err != nil {
+		return nil, err
+	}
+	s.has = map[datastore.UID]datastore.Version{}
+	for uid, info := range tree.Entries() {
+		s.has[uid] = info.Version
+	}
+	return s.has, nil
+}
+
+func (s *replaceSink) decide(t task, here map[datastore.UID]datastore.Version) verdict {
+	if here[t.uid] == t.version {
+		return same
+	}
+	return comesBack
+}
+
+// room: a replace is whole or not at all.
+func (s *replaceSink) room(tasks []task) error {
+	free, err := freeBytes(s.c.cfg.Profile.Dir)
+	if err != nil {
+		return err
+	}
+	need := int64(reserve) + batchBytes
+	for _, t := range tasks {
+		need += t.cost - t.size // unpacked; of what travels, only one batch is here at a time
+	}
+	if need > free {
+		if _, err := datastore.PruneReplaced(s.c.cfg.Profile.Dir, time.Now(), need); err != nil {
+			return err
+		}
+		if free, err = freeBytes(s.c.cfg.Profile.Dir); err != nil {
+			return err
+		}
+	}
+	if need > free {
+		return &Error{Code: DiskFull, Message: fmt.Sprintf(
+			"Replacing the Journal needs %s of free disk and there are %s; a restore without replacing needs less.",
+			byteSize(need), byteSize(free))}
+	}
+	return nil
+}
+
+func (s *replaceSink) put(ctx context.Context, arrived []arrival) error {
+	root, err := os.OpenRoot(s.treeDir())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, a := range arrived {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		dir := filepath.Join(s.dir, string(a.uid[:2]), string(a.uid))
+		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Dir(dir), 0o755)); err != nil {
+			return err
+		}
+		if err := datastore.Unpack(root.FS(), a.uid, a.entry, dir); err != nil {
+			return err
+		}
+		s.has[a.uid] = a.version
+		s.result.Entries++
+	}
+	return nil
+}
+
+// finish lets the new Journal take the old one's place. The old one is kept
+// for a week, where there is room.
+func (s *replaceSink) finish(ctx context.Context) error {
+	s.report("replacing")
+	release, err := s.c.cfg.Datastore.Hold(ctx)
+	if err != nil {
+		return fmt.Errorf("stopping Sugar's datastore for a moment: %w", err)
+	}
+	defer func() {
+		if err := release(); err != nil {
+			s.c.cfg.Log.Warn("giving back the datastore's name", "error", err)
+		}
+	}()
+	if err := s.carryOver(); err != nil {
+		return err
+	}
+	if err := datastore.Swap(s.c.cfg.Profile.Dir, s.dir, datastore.ReplacedName(s.c.cfg.Profile.Dir, time.Now())); err != nil {
+		return fmt.Errorf("putting the new Journal in place: %w", err)
+	}
+	if err := s.agreed.add(s.has, s.snap.Seq); err != nil {
+		s.c.cfg.Log.Warn("cannot record what is safe at school", "error", err)
+	}
+	return nil
+}
+
+// carryOver leaves alone what is here of an entry whose copy at school turned
+// out to be damaged: it goes into the new Journal as it is.
+func (s *replaceSink) carryOver() error {
+	for _, skipped := range s.result.Skipped {
+		rel := filepath.Join(skipped.UID[:2], skipped.UID)
+		from := filepath.Join(s.c.cfg.Profile.Datastore(), rel)
+		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		to := filepath.Join(s.dir, rel)
+		if err := errors.Join(os.RemoveAll(to), os.MkdirAll(filepath.Dir(to), 0o755)); err != nil {
+			return err
+		}
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			return fmt.Errorf("keeping entry %s, whose copy at school is damaged: %w", skipped.UID, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,348 @@
+package xsclient
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/wire"
+)
+
+// reserve is what a restore leaves free on the laptop's disk: Sugar needs room
+// to start and to save.
+const reserve = 50 << 20
+
+// Restore brings a snapshot back. Unless opts.Replace, it is merged into the
+// Journal as decide says. It may be cut off at any instant and called again:
+// it goes on where it was.
+func (c *Client) Restore(ctx context.Context, opts RestoreOptions, progress func(Progress)) (Result, error) {
+	account := c.account()
+	if account == "" {
+		return Result{}, errNotRegistered()
+	}
+	r := &restore{c: c, opts: opts, account: account, progress: progress}
+	defer r.disconnect()
+	result, err := r.all(ctx)
+	if err != nil {
+		c.abandonUnlessWorthRetrying(err)
+		return Result{}, err
+	}
+	return result, c.AbandonRestore()
+}
+
+func (r *restore) all(ctx context.Context) (Result, error) {
+	if err := r.connect(ctx); err != nil {
+		return Result{}, err
+	}
+	var err error
+	if r.snap, err = chooseSnapshot(ctx, r.api, r.opts.Snapshot); err != nil {
+		return Result{}, err
+	}
+	r.opts.Snapshot = r.snap.ID
+	return r.run(ctx)
+}
+
+// connect opens a connection anew.
+func (r *restore) connect(ctx context.Context) error {
+	r.disconnect()
+	s, err := r.c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	r.s = s
+	r.api, err = s.api(ctx)
+	return err
+}
+
+func (r *restore) disconnect() {
+	if r.api != nil {
+		r.api.Close()
+		r.api = nil
+	}
+	if r.s != nil {
+		r.s.Close()
+		r.s = nil
+	}
+}
+
+// abandonUnlessWorthRetrying ends a restore that no further try can finish, so
+// that backups may run again. One that a broken link or the end of the daemon
+// cut off stays, to go on later.
+func (c *Client) abandonUnlessWorthRetrying(err error) {
+	var e *Error
+	if errors.As(err, &e) {
+		switch e.Code {
+		case NoSnapshot, DiskFull, InvalidArgument, Damaged:
+			if err := c.AbandonRestore(); err != nil {
+				c.cfg.Log.Warn("cannot remove an abandoned restore", "error", err)
+			}
+		}
+	}
+}
+
+func chooseSnapshot(ctx context.Context, api *apiClient, id string) (wire.Snapshot, error) {
+	snaps, err := api.Snapshots(ctx) // newest first
+	if err != nil {
+		return wire.Snapshot{}, err
+	}
+	if len(snaps) == 0 {
+		return wire.Snapshot{}, &Error{Code: NoSnapshot, Message: "The school server has no backup of this Journal yet."}
+	}
+	if id == "" {
+		if len(snaps) > 1 && snaps[0].Entries*2 < snaps[1].Entries {
+			return snaps[1], nil // a reflash: the fullest of the last two
+		}
+		return snaps[0], nil
+	}
+	for _, snap := range snaps {
+		if snap.ID == id {
+			return snap, nil
+		}
+	}
+	return wire.Snapshot{}, &Error{Code: NoSnapshot, Message: fmt.Sprintf(
+		"The school server has no snapshot called %.40q; 'xo-backup list' shows those that there are.", id)}
+}
+
+// restore is one run of Restore.
+type restore struct {
+	c        *Client
+	s        *session
+	api      *apiClient
+	snap     wire.Snapshot
+	opts     RestoreOptions
+	account  string
+	progress func(Progress)
+
+	store  *datastore.Store
+	agreed *agreed
+	sink   sink
+	p      Progress
+	result Result
+	// were are the entries that the daemon was publishing when it was cut off.
+	were map[datastore.UID]bool
+}
+
+// task is one entry that is to come back.
+type task struct {
+	uid     datastore.UID
+	version datastore.Version
+	verdict verdict
+	size    int64 // of its files as they travel
+	cost    int64 // of disk, while it is fetched and put back
+	keep    bool
+	time    int64
+}
+
+func (r *restore) run(ctx context.Context) (Result, error) {
+	if err := r.begin(ctx); err != nil {
+		return Result{}, err
+	}
+	tasks, err := r.plan(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	for _, t := range tasks {
+		r.p.Bytes += t.size
+		r.p.Entries++
+	}
+	if err := r.sink.room(tasks); err != nil {
+		return Result{}, err
+	}
+	for len(tasks) > 0 {
+		var batch []task
+		batch, tasks, err = r.nextBatch(tasks)
+		if err != nil {
+			return Result{}, err
+		}
+		if len(batch) == 0 {
+			break
+		}
+		if err := r.fetch(ctx, batch); err != nil {
+			return Result{}, err
+		}
+		if err := r.put(ctx, batch); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := r.sink.finish(ctx); err != nil {
+		return Result{}, err
+	}
+	r.result.Snapshot = r.snap
+	r.result.Partial = len(r.result.Skipped) > 0
+	r.result.Message = restoreMessage(r.result, r.opts.Replace)
+	return r.result, nil
+}
+
+func (r *restore) begin(ctx context.Context) error {
+	old, err := r.c.loadPending()
+	if err != nil {
+		r.c.cfg.Log.Warn("the record of an unfinished restore is damaged; beginning anew", "error", err)
+	}
+	r.were = map[datastore.UID]bool{}
+	if old != nil {
+		if old.Account == r.account && old.RestoreOptions == r.opts {
+			for _, uid := range old.Publishing {
+				r.were[uid] = true
+			}
+		} else if err := r.c.AbandonRestore(); err != nil {
+			return err
+		}
+	}
+	if err := r.savePublishing(nil); err != nil {
+		return fmt.Errorf("recording that a restore has begun: %w", err)
+	}
+	// After a reflash there may be no Journal yet.
+	if err := os.MkdirAll(r.c.cfg.Profile.Datastore(), 0o755); err != nil {
+		return err
+	}
+	if r.store, err = r.c.openStore(ctx); err != nil {
+		return err
+	}
+	if r.agreed, err = openAgreed(r.c.cfg.StateDir, r.account); err != nil {
+		return err
+	}
+	r.sink, err = r.newSink(ctx)
+	return err
+}
+
+// plan lists what has to come back, what a child would miss most first:
+// starred entries, then the newest.
+func (r *restore) plan(ctx context.Context) ([]task, error) {
+	r.report("comparing")
+	here, err := r.sink.here(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var tasks []task
+	seen := map[datastore.UID]bool{}
+	err = r.api.Entries(ctx, r.snap.ID, func(e wire.Entry) error {
+		t, err := newTask(e)
+		if err != nil {
+			return err
+		}
+		if seen[t.uid] {
+			return badAnswer(fmt.Sprintf("entry %s twice in snapshot %s", t.uid, r.snap.ID))
+		}
+		seen[t.uid] = true
+		t.verdict = r.sink.decide(t, here)
+		switch t.verdict {
+		case comesBack, replaced, both:
+			tasks = append(tasks, t)
+		case stays:
+			r.result.Stayed++
+			fallthrough
+		default:
+			r.result.Entries++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(tasks, func(a, b task) int {
+		if a.keep != b.keep {
+			if a.keep {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.time, a.time), cmp.Compare(a.uid, b.uid))
+	})
+	return tasks, nil
+}
+
+// newTask looks at what the server says of an entry: nothing of it is believed
+// that could name a file elsewhere.
+func newTask(e wire.Entry) (task, error) {
+	uid, err := datastore.ParseUID(e.UID)
+	if err != nil {
+		return task{}, badAnswer(fmt.Sprintf("an entry called %.60q", e.UID))
+	}
+	if len(e.Version) != 64 || e.Size < 0 {
+		return task{}, badAnswer(fmt.Sprintf("version %.70q, size %d of entry %s", e.Version, e.Size, uid))
+	}
+	timestamp, _ := strconv.ParseInt(e.Metadata["timestamp"], 10, 64) // only orders what comes first
+	const block = 4096                                                // each property is a file
+	return task{
+		uid:     uid,
+		version: datastore.Version(e.Version),
+		size:    e.Size,
+		cost:    2*e.Size + int64(len(e.Metadata)+6)*block,
+		keep:    e.Metadata["keep"] == "1",
+		time:    timestamp,
+	}, nil
+}
+
+// A batch is bounded, so that a nearly full laptop can restore.
+const (
+	batchBytes   = 64 << 20
+	batchEntries = 2000
+)
+
+// nextBatch takes from tasks what fits the disk now. An entry that does not
+// fit stays at school, and is named.
+func (r *restore) nextBatch(tasks []task) (batch, rest []task, err error) {
+	free, err := freeBytes(r.c.cfg.Profile.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	room := free - reserve
+	bound := min(max(room/2, 0), batchBytes)
+	var cost int64
+	for len(tasks) > 0 {
+		t := tasks[0]
+		switch {
+		case t.cost > room:
+			r.skip(t.uid, fmt.Sprintf("it does not fit this laptop's disk (%s needed, %s free); it stays safe at school",
+				byteSize(t.cost), byteSize(max(room, 0))))
+			tasks = tasks[1:]
+			continue
+		case len(batch) > 0 && cost+t.cost > bound, len(batch) == batchEntries:
+			return batch, tasks, nil
+		}
+		batch = append(batch, t)
+		cost += t.cost
+		tasks = tasks[1:]
+	}
+	return batch, nil, nil
+}
+
+func (r *restore) skip(uid datastore.UID, reason string) {
+	r.result.Skipped = append(r.result.Skipped, Skipped{UID: string(uid), Reason: reason})
+	r.p.EntriesSkipped++
+}
+
+func (r *restore) report(phase string) {
+	r.p.Phase = phase
+	r.progress(r.p)
+}
+
+func (r *restore) savePublishing(uids []datastore.UID) error {
+	return r.c.savePending(pendingRestore{RestoreOptions: r.opts, Account: r.account, Publishing: uids})
+}
+
+func restoreMessage(res Result, replace bool) string {
+	msg := fmt.Sprintf("%d entries are in the Journal again.", res.Entries)
+	if replace {
+		msg = fmt.Sprintf("The Journal is as it was: %d entries.", res.Entries)
+	}
+	if res.Stayed > 0 {
+		msg += fmt.Sprintf(" %d newer ones stayed as they are.", res.Stayed)
+	}
+	if res.KeptBoth > 0 {
+		msg += fmt.Sprintf(" %d are there twice, because both had changed.", res.KeptBoth)
+	}
+	if len(res.Skipped) > 0 {
+		msg += fmt.Sprintf(" %d did not come back: %s", len(res.Skipped), namesOf(res.Skipped))
+	}
+	return msg
+}
+
+// dayOf is the day in the title of an entry that came back beside a newer one.
+func (r *restore) dayOf() time.Time { return time.Unix(r.snap.Time, 0) }
