@@ -1,89 +1,24 @@
 package dbus
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/sugarlabs/xo-backupd/dbus/bustest"
 )
 
 // The tests talk to a real dbus-daemon of their own.
 
-const patience = 20 * time.Second
-
-// bus is a private session bus.
-type bus struct {
-	address  string
-	services string // the folder of its activation files
-	process  *os.Process
-}
-
-func startBus(t testing.TB) *bus {
-	t.Helper()
-	dir := t.TempDir()
-	b := &bus{services: filepath.Join(dir, "services")}
-	if err := os.Mkdir(b.services, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "session.conf")
-	err := os.WriteFile(config, []byte(`<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>unix:dir=`+dir+`</listen>
-  <auth>EXTERNAL</auth>
-  <servicedir>`+b.services+`</servicedir>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-`), 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("dbus-daemon", "--config-file="+config, "--nofork", "--nopidfile", "--print-address=1")
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.address, b.process = strings.TrimSpace(line), cmd.Process
-	return b
-}
-
-func (b *bus) connect(t testing.TB, options ...godbus.ConnOption) *godbus.Conn {
-	t.Helper()
-	conn, err := godbus.Connect(b.address, options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
-}
+const patience = bustest.Patience
 
 // running is a service in this process.
 type running struct {
@@ -96,7 +31,7 @@ type running struct {
 }
 
 // serve runs a service on the bus and waits until it has its name.
-func serve(t testing.TB, b *bus, e Engine, cfg Config) *running {
+func serve(t testing.TB, b *bustest.Bus, e Engine, cfg Config) *running {
 	t.Helper()
 	if cfg.StateDir == "" {
 		cfg.StateDir = t.TempDir()
@@ -107,7 +42,7 @@ func serve(t testing.TB, b *bus, e Engine, cfg Config) *running {
 		cfg.Version = "1.2.3"
 	}
 	r.Service = New(cfg)
-	conn := b.connect(t, r.ConnOptions()...)
+	conn := b.Connect(t, r.ConnOptions()...)
 	var ctx context.Context
 	ctx, r.stop = context.WithCancel(context.Background())
 	go func() {
@@ -120,12 +55,8 @@ func serve(t testing.TB, b *bus, e Engine, cfg Config) *running {
 			t.Logf("service: %s", r.log)
 		}
 	})
-	asker := b.connect(t)
-	await(t, "the name on the bus", func() bool {
-		var owned bool
-		asker.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, BusName).Store(&owned)
-		return owned
-	})
+	asker := b.Connect(t)
+	bustest.Await(t, "the name on the bus", func() bool { return b.Owner(asker, BusName) != "" })
 	return r
 }
 
@@ -143,40 +74,13 @@ func (r *running) wait() error {
 	return r.err
 }
 
-// await a condition that others bring about.
-func await(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if condition() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for %s", what)
-}
-
-// tool runs a D-Bus tool against the bus.
-func (b *bus) tool(t testing.TB, name string, args ...string) (string, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "DBUS_SESSION_BUS_ADDRESS="+b.address)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-func (b *bus) send(t testing.TB, path, method string, args ...string) (string, error) {
-	t.Helper()
-	return b.tool(t, "dbus-send", append([]string{"--session", "--print-reply", "--dest=" + BusName, path, method}, args...)...)
-}
-
 // client calls the service.
 type client struct {
 	t testing.TB
 	*godbus.Conn
 }
 
-func (b *bus) client(t testing.TB) client { return client{t, b.connect(t)} }
+func newClient(t testing.TB, b *bustest.Bus) client { return client{t, b.Connect(t)} }
 
 func (c client) call(method string, args []any, answer ...any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -10,11 +10,13 @@ import (
 	"time"
 
 	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/sugarlabs/xo-backupd/dbus/bustest"
 )
 
 // TestJob follows one from its beginning to what is left of it.
 func TestJob(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	step := make(chan struct{})
 	e := &fake{status: Status{State: StateIdle}}
 	e.backup = func(_ context.Context, _ string, progress func(Progress)) (Outcome, error) {
@@ -25,7 +27,7 @@ func TestJob(t *testing.T) {
 		return Outcome{Partial: true, Message: "Two are missing."}, nil
 	}
 	serve(t, b, e, Config{})
-	c := b.client(t)
+	c := newClient(t, b)
 	signals := c.signals()
 	job := c.job("Backup")
 	if added := next(t, signals, Interface+".JobAdded"); added.Body[0] != job {
@@ -34,7 +36,7 @@ func TestJob(t *testing.T) {
 	if state := c.get(Path, Interface, "State"); state != stateBackingUp {
 		t.Errorf("State is %v", state)
 	}
-	await(t, "progress", func() bool { return c.get(job, JobInterface, "Progress") == 0.5 })
+	bustest.Await(t, "progress", func() bool { return c.get(job, JobInterface, "Progress") == 0.5 })
 	for name, want := range map[string]any{
 		"Operation": OperationBackup, "Phase": "sending", "ProgressValid": true, "Bytes": uint64(100 * entryWeight),
 		"Cancelable": true, "Result": "",
@@ -76,7 +78,7 @@ func TestJob(t *testing.T) {
 // TestOneAtATime: the same again is the same job, something else is Busy, and
 // whoever knows that it is over may begin the next.
 func TestOneAtATime(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	hold := make(chan struct{})
 	e := &fake{
 		backup: func(context.Context, string, func(Progress)) (Outcome, error) { <-hold; return Outcome{}, nil },
@@ -86,7 +88,7 @@ func TestOneAtATime(t *testing.T) {
 		},
 	}
 	serve(t, b, e, Config{})
-	c := b.client(t)
+	c := newClient(t, b)
 	busy := func(method string, args ...any) {
 		t.Helper()
 		var job godbus.ObjectPath
@@ -122,7 +124,7 @@ func TestOneAtATime(t *testing.T) {
 
 // TestCancel: the engine learns who ended its job.
 func TestCancel(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	causes := make(chan error, 1)
 	e := &fake{backup: func(ctx context.Context, _ string, _ func(Progress)) (Outcome, error) {
 		<-ctx.Done()
@@ -131,7 +133,7 @@ func TestCancel(t *testing.T) {
 	}}
 	state := t.TempDir()
 	s := serve(t, b, e, Config{StateDir: state})
-	c := b.client(t)
+	c := newClient(t, b)
 	job := c.job("Backup")
 	if err := c.Object(BusName, job).Call(JobInterface+".Cancel", 0).Err; err != nil {
 		t.Error(err)
@@ -147,7 +149,7 @@ func TestCancel(t *testing.T) {
 	job = c.job("Backup")
 	answer := make(chan result3)
 	go func() { answer <- c.wait(job) }()
-	await(t, "a call of Wait", func() bool { s.activity.mu.Lock(); defer s.activity.mu.Unlock(); return s.activity.running == 2 })
+	bustest.Await(t, "a call of Wait", func() bool { s.activity.mu.Lock(); defer s.activity.mu.Unlock(); return s.activity.running == 2 })
 	if err := s.end(); err != nil {
 		t.Error(err)
 	}
@@ -166,7 +168,7 @@ func TestCancel(t *testing.T) {
 
 // TestPanic: a mistake in a call or a job is that call's or job's failure.
 func TestPanic(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	e := &fake{
 		register: func(context.Context) error { panic("oops") },
 		check: func(context.Context) (Availability, error) {
@@ -177,7 +179,7 @@ func TestPanic(t *testing.T) {
 		backup: func(context.Context, string, func(Progress)) (Outcome, error) { panic(errors.New("ouch")) },
 	}
 	s := serve(t, b, e, Config{})
-	c := b.client(t)
+	c := newClient(t, b)
 	for range 5 { // more often than calls may ask at the same time
 		for _, method := range []string{"Register", "CheckServer"} {
 			if err := c.call(method, nil); errorName(err) != ErrorPrefix+Failed {
@@ -198,14 +200,14 @@ func TestPanic(t *testing.T) {
 
 // TestClientGone: a job belongs to nobody.
 func TestClientGone(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	hold := make(chan struct{})
 	e := &fake{backup: func(ctx context.Context, _ string, _ func(Progress)) (Outcome, error) {
 		<-hold
 		return Outcome{}, ctx.Err()
 	}}
 	serve(t, b, e, Config{})
-	starter, err := godbus.Connect(b.address)
+	starter, err := godbus.Connect(b.Address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +217,7 @@ func TestClientGone(t *testing.T) {
 	}
 	starter.Object(BusName, Path).Go(Interface+".Wait", 0, make(chan *godbus.Call, 1), job)
 	starter.Close()
-	c := b.client(t)
+	c := newClient(t, b)
 	hold <- struct{}{}
 	if r := c.wait(job); r.result != ResultDone {
 		t.Errorf("%v", r)
@@ -224,7 +226,7 @@ func TestClientGone(t *testing.T) {
 
 // TestFiftyClients: at once, while one call takes its time.
 func TestFiftyClients(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	hold := make(chan struct{})
 	e := &fake{
 		register: func(ctx context.Context) error {
@@ -243,11 +245,11 @@ func TestFiftyClients(t *testing.T) {
 	}
 	serve(t, b, e, Config{})
 	slow := make(chan error, 1)
-	registrar := b.client(t)
+	registrar := newClient(t, b)
 	go func() { slow <- registrar.call("Register", nil) }()
 	var clients sync.WaitGroup
 	for range 50 {
-		c := b.client(t)
+		c := newClient(t, b)
 		clients.Go(func() {
 			for range 5 {
 				var all map[string]godbus.Variant
@@ -286,7 +288,7 @@ func TestFiftyClients(t *testing.T) {
 // TestRate: however often the engine reports, PropertiesChanged comes at most
 // ten times in any second, and tells the end.
 func TestRate(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	e := &fake{backup: func(_ context.Context, _ string, progress func(Progress)) (Outcome, error) {
 		const total = 1 << 30
 		for end, began := time.Now().Add(2300*time.Millisecond), time.Now(); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -295,7 +297,7 @@ func TestRate(t *testing.T) {
 		return Outcome{}, nil
 	}}
 	serve(t, b, e, Config{})
-	c := b.client(t)
+	c := newClient(t, b)
 	signals := c.signals()
 	job := c.job("Backup")
 	var (
@@ -347,7 +349,7 @@ func TestRate(t *testing.T) {
 func TestHurry(t *testing.T) {
 	for _, when := range []string{"while it waits", "before it waits"} {
 		t.Run(when, func(t *testing.T) {
-			b := startBus(t)
+			b := bustest.Start(t)
 			asked, waiting := make(chan struct{}), make(chan struct{})
 			e := &fake{backup: func(ctx context.Context, trigger string, progress func(Progress)) (Outcome, error) {
 				if trigger == TriggerManual {
@@ -362,7 +364,7 @@ func TestHurry(t *testing.T) {
 				return Outcome{}, ctx.Err()
 			}}
 			serve(t, b, e, Config{})
-			c := b.client(t)
+			c := newClient(t, b)
 			job := c.job("BackupWithOptions", map[string]string{"trigger": TriggerSchedule})
 			if when == "while it waits" {
 				<-waiting
@@ -381,7 +383,7 @@ func TestHurry(t *testing.T) {
 // TestPendingRestore: what was cut off goes on, as a job that a call for the same
 // finds.
 func TestPendingRestore(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	hold := make(chan struct{})
 	e := &fake{
 		pending: &RestoreRequest{Snapshot: "2026-11-23T21-30-05Z", Deleted: true},
@@ -391,7 +393,7 @@ func TestPendingRestore(t *testing.T) {
 		},
 	}
 	serve(t, b, e, Config{})
-	c := b.client(t)
+	c := newClient(t, b)
 	running := c.get(Path, Interface, "Jobs").([]godbus.ObjectPath)
 	if len(running) != 1 || c.get(Path, Interface, "State") != stateRestoring {
 		t.Fatalf("jobs are %v", running)
@@ -415,7 +417,7 @@ func TestPatienceOfCalls(t *testing.T) {
 	if askTime >= 25*time.Second {
 		t.Errorf("a call may take %v", askTime)
 	}
-	b := startBus(t)
+	b := bustest.Start(t)
 	deadlines := make(chan time.Duration, 1)
 	e := &fake{check: func(ctx context.Context) (Availability, error) {
 		end, _ := ctx.Deadline()
@@ -423,7 +425,7 @@ func TestPatienceOfCalls(t *testing.T) {
 		return Availability{}, context.DeadlineExceeded
 	}}
 	serve(t, b, e, Config{})
-	if err := b.client(t).call("CheckServer", nil); errorName(err) != ErrorPrefix+ServerUnavailable {
+	if err := newClient(t, b).call("CheckServer", nil); errorName(err) != ErrorPrefix+ServerUnavailable {
 		t.Error(err)
 	}
 	if left := <-deadlines; left <= 0 || left > askTime {

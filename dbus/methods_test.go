@@ -13,13 +13,15 @@ import (
 	"time"
 
 	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/sugarlabs/xo-backupd/dbus/bustest"
 )
 
 const uid = "01234567-89ab-cdef-0123-456789abcdef"
 
 // TestDBusSend calls every method of the contract as a shell script does.
 func TestDBusSend(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	e := &fake{
 		list: func(context.Context) ([]Snapshot, error) {
 			return []Snapshot{{ID: "2026-11-23T21-30-05Z", Seq: 7, Time: 1795469405, Confirmed: 1795469500, Entries: 3, Bytes: 1 << 40, Account: "SHF1"}}, nil
@@ -125,7 +127,7 @@ func TestDBusSend(t *testing.T) {
 		if !strings.HasPrefix(method, "org.") {
 			method = Interface + "." + method
 		}
-		out, err := b.send(t, c.path, method, c.args...)
+		out, err := b.Send(t, BusName, c.path, method, c.args...)
 		if wantError := strings.Contains(c.want, "Error ") || strings.HasPrefix(c.want, "Unknown") || c.want == "PropertyReadOnly"; (err != nil) != wantError {
 			t.Errorf("%s %.200v: %v", method, c.args, err)
 		}
@@ -166,14 +168,14 @@ type described struct {
 
 // TestIntrospection: what is said of each interface is what there is.
 func TestIntrospection(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	hold := make(chan struct{})
 	e := &fake{backup: func(ctx context.Context, _ string, _ func(Progress)) (Outcome, error) {
 		<-hold
 		return Outcome{}, nil
 	}}
 	serve(t, b, e, Config{})
-	c := b.client(t)
+	c := newClient(t, b)
 	job := c.job("Backup")
 	defer close(hold)
 
@@ -229,7 +231,7 @@ func TestIntrospection(t *testing.T) {
 		}
 	}
 
-	out, err := b.tool(t, "gdbus", "introspect", "--session", "--dest", BusName, "--object-path", "/", "--recurse")
+	out, err := b.Run(t, "gdbus", "introspect", "--session", "--dest", BusName, "--object-path", "/", "--recurse")
 	if err != nil {
 		t.Fatalf("gdbus: %v\n%s", err, out)
 	}
@@ -243,11 +245,11 @@ func TestIntrospection(t *testing.T) {
 // TestErrorNames: each error keeps its name on the way, and becomes one sentence
 // that D-Bus can carry.
 func TestErrorNames(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	problems := make(chan error, 1)
 	e := &fake{register: func(context.Context) error { return <-problems }}
 	serve(t, b, e, Config{})
-	c := b.client(t)
+	c := newClient(t, b)
 	for _, k := range []struct {
 		err           error
 		name, message string
@@ -274,7 +276,7 @@ func TestErrorNames(t *testing.T) {
 // TestTextIsCarried: hostile text in what an engine answers never makes an
 // answer that cannot be sent, since then the caller would wait for ever.
 func TestTextIsCarried(t *testing.T) {
-	b := startBus(t)
+	b := bustest.Start(t)
 	const bad = "a\xffb\x00c"
 	e := &fake{
 		check: func(context.Context) (Availability, error) {
@@ -289,7 +291,7 @@ func TestTextIsCarried(t *testing.T) {
 		},
 	}
 	serve(t, b, e, Config{})
-	c := b.client(t)
+	c := newClient(t, b)
 	var answer map[string]godbus.Variant
 	c.must("CheckServer", nil, &answer)
 	if answer["retry_after"].Value() != uint32(2) {

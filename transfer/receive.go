@@ -21,7 +21,7 @@ func receive(ctx context.Context, job Job, allow Allow, r io.Reader, w *writer) 
 	defer root.Close()
 
 	var files *list
-	guard := newGuardReceive(reader{r, w}, allow, job.Limits, func(l *list, incomplete bool) (err error) {
+	guard := newGuardReceive(r, allow, job.Limits, func(l *list, incomplete bool) (err error) {
 		files = l
 		stats.Listed, stats.Size, stats.Incomplete = len(l.entries), l.size, incomplete
 		stats.Deleted, err = tidy(root, l, job.Delete && !incomplete)

@@ -20,7 +20,7 @@ func send(ctx context.Context, fsys fs.FS, job Job, r io.Reader, w *writer) (sta
 	if err != nil {
 		return stats, err
 	}
-	guard := newGuardSend(reader{r, w}, dryRun(args))
+	guard := newGuardSend(answerer{r, w}, dryRun(args))
 	// The sender answers in this goroutine, so that here, unlike in the
 	// receiver, a panic can be told as what it is.
 	defer func() {

@@ -7,9 +7,8 @@ import (
 )
 
 // writer gathers gokrazy's thousands of small writes. It hands them on when it
-// has enough, when told to (before a read that may block), and in any case
-// after a moment: the receiver writes in one goroutine and reads in another, so
-// that nobody may be left to tell it.
+// has enough, when told to, and in any case after a moment: the receiver writes
+// in one goroutine and reads in another, so that nobody is left to tell it.
 type writer struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -66,16 +65,17 @@ func (b *writer) flush() {
 	b.buf = b.buf[:0]
 }
 
-// reader flushes w before each read of r: only a reader whose buffer is empty
-// reads r.
-type reader struct {
+// answerer flushes w before each read of r that may block. It is for the
+// sender, which does one thing after the other. A receiver must never wait to
+// write before it reads: the sender may be waiting for it to read.
+type answerer struct {
 	r io.Reader
 	w *writer
 }
 
-func (r reader) Read(p []byte) (int, error) {
-	if err := r.w.Flush(); err != nil {
+func (a answerer) Read(p []byte) (int, error) {
+	if err := a.w.Flush(); err != nil {
 		return 0, err
 	}
-	return r.r.Read(p)
+	return a.r.Read(p)
 }

@@ -100,7 +100,9 @@ func (c *Client) backup(ctx context.Context, progress func(Progress)) (Result, e
 var errPullAgain = errors.New("worth another try")
 
 func (c *Client) backupOnce(ctx context.Context, agreed *agreed, progress func(Progress)) (Result, int64, error) {
-	l, s, err := c.lookAndDial(ctx, progress)
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	l, s, err := c.lookAndDial(ctx, giveUp, progress)
 	if err != nil {
 		return Result{}, 0, err
 	}
@@ -138,10 +140,9 @@ func (c *Client) backupOnce(ctx context.Context, agreed *agreed, progress func(P
 	return result, moved, err
 }
 
-// lookAndDial does both at once: each takes its time on a slow laptop.
-func (c *Client) lookAndDial(ctx context.Context, progress func(Progress)) (*look, *session, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// lookAndDial does both at once: each takes its time on a slow laptop. Where
+// one fails, giveUp ends the other.
+func (c *Client) lookAndDial(ctx context.Context, giveUp func(), progress func(Progress)) (*look, *session, error) {
 	type dialled struct {
 		s   *session
 		err error
@@ -150,13 +151,13 @@ func (c *Client) lookAndDial(ctx context.Context, progress func(Progress)) (*loo
 	go func() {
 		s, err := c.dial(ctx)
 		if err != nil {
-			cancel() // no server: the look is for nothing
+			giveUp() // no server: the look is for nothing
 		}
 		done <- dialled{s, err}
 	}()
 	l, err := c.startLook(ctx, progress)
 	if err != nil {
-		cancel()
+		giveUp()
 	}
 	d := <-done
 	switch {
