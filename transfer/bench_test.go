@@ -1,0 +1,80 @@
+package transfer
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// 2,000 small files, 20 MB: a Journal of 1,000 entries.
+const (
+	benchFiles = 2000
+	benchSize  = 10_000
+)
+
+func BenchmarkFirst(b *testing.B) { benchmark(b, true, move2) }
+func BenchmarkAgain(b *testing.B) { benchmark(b, false, move2) }
+
+// Unconfined is gokrazy in this process, with all of its fsyncs.
+func BenchmarkFirstUnconfined(b *testing.B) { benchmark(b, true, moveUnconfined) }
+func BenchmarkAgainUnconfined(b *testing.B) { benchmark(b, false, moveUnconfined) }
+
+func move2(b *testing.B, from, to string) {
+	sent, received, err1, err2 := move(b, Dir(from, nil), Job{Receive: to, Delete: true})
+	if err1 != nil || err2 != nil {
+		b.Fatal(err1, err2)
+	}
+	if err := Sync(to); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(sent.Memory>>10), "sendKB")
+	b.ReportMetric(float64(received.Memory>>10), "receiveKB")
+}
+
+func moveUnconfined(b *testing.B, from, to string) {
+	left, right := pipe(b)
+	fsys, err := openDir(b.Context(), Dir(from, nil).Spec, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	sent := make(chan error)
+	go func() {
+		_, err := send(context.Background(), fsys, Job{}, left, newWriter(left))
+		sent <- err
+	}()
+	job := Job{Receive: to, Delete: true, Limits: Limits{}.withDefaults()}
+	if _, err := receive(b.Context(), job, nil, right, newWriter(right)); err != nil {
+		b.Fatal(err)
+	}
+	if err := <-sent; err != nil {
+		b.Fatal(err)
+	}
+}
+
+func benchmark(b *testing.B, first bool, move func(*testing.B, string, string)) {
+	from := grow(b, benchFiles, benchSize)
+	to := filepath.Join(b.TempDir(), "to")
+	if err := os.Mkdir(to, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	if !first {
+		move(b, from, to)
+	}
+	if err := Sync(to); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		move(b, from, to)
+		if first {
+			b.StopTimer()
+			if err := os.RemoveAll(to); err != nil {
+				b.Fatal(err)
+			}
+			if err := os.Mkdir(to, 0o755); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+	}
+}
