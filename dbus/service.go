@@ -173,25 +173,34 @@ func (s *Service) leave() (wait time.Duration) {
 	if wait > 0 {
 		return wait
 	}
+	if s.release(before) {
+		return 0
+	}
+	return s.cfg.IdleExit
+}
+
+// release gives up the name behind the shut gate. It takes it back, and answers
+// false, if there have been more calls than before.
+func (s *Service) release(before uint64) (left bool) {
 	if _, err := s.conn.ReleaseName(BusName); err != nil {
-		return 0 // there is no bus any more
+		return true // there is no bus any more
 	}
 	// The answer came behind every call that the bus had sent us by then.
 	if s.activity.calls() == before {
-		return 0
+		return true
 	}
-	// Somebody knocked in between. Nobody else can have taken the name, since
-	// we have the lock; a service that was started meanwhile sees that we are back.
+	// Nobody else can have taken the name, since we have the lock; a service
+	// that was started meanwhile sees that we are back.
 	s.log.Info("called while leaving: staying")
-	if err := s.takeName(); err != nil {
-		s.log.Error("cannot take the name back", "error", err)
-		s.activity.admit()
+	err := s.takeName()
+	s.activity.admit()
+	if err != nil {
+		s.log.Error("the name is lost: leaving after these calls", "error", err)
 		s.activity.drain(s.ctx)
 		s.flush()
-		return 0
+		return true
 	}
-	s.activity.admit()
-	return s.cfg.IdleExit
+	return false
 }
 
 // takeName makes us the one that is called.
