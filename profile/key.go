@@ -53,10 +53,10 @@ func (p Profile) BackupKey(create bool) (ssh.Signer, error) {
 	key, err := p.readKey(backupKey)
 	var damaged *KeyError
 	switch {
-	case err == nil:
+	case err == nil && create:
 		return key, p.writePublic(key.PublicKey())
-	case !create:
-		return nil, err
+	case err == nil, !create:
+		return key, err // and nothing is written: the disk may be full
 	case errors.Is(err, fs.ErrNotExist):
 	case errors.As(err, &damaged):
 		if err := os.Rename(p.path(backupKey), p.path(backupKey+".damaged")); err != nil {

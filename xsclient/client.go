@@ -209,14 +209,6 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// hostOf is for messages.
-func hostOf(server string) string {
-	if u, err := url.Parse(server); err == nil && u.Host != "" {
-		return u.Host
-	}
-	return server
-}
-
 // onHost replaces an address's host where it says nothing.
 func onHost(addr, host string) (string, error) {
 	h, port, err := net.SplitHostPort(addr)

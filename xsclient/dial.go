@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
-	"net/url"
+	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -55,7 +57,10 @@ var errKeyRefused = errors.New("the server does not let this key in")
 // connect opens a session at addr with whom trust trusts; nobody else learns
 // even the account's name.
 func (c *Client) connect(ctx context.Context, trust *hostTrust, addr, account string, key ssh.Signer) (*session, error) {
-	host := addr
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, badAnswer(fmt.Sprintf("ssh address %.80q", addr))
+	}
 	opening, cancel := context.WithTimeout(ctx, c.openTimeout)
 	defer cancel()
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: pingEvery, Interval: pingEvery, Count: 3}}
@@ -120,6 +125,8 @@ func (c *Client) handshakeError(ctx context.Context, host string, trust *hostTru
 			Message: fmt.Sprintf("The school server %s does not know this laptop: choose Register.", host),
 			Err:     fmt.Errorf("%w: %w", errKeyRefused, err),
 		}
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return unavailable(fmt.Sprintf("The school server %s ended the connection before it began: please try again later.", host), err)
 	default:
 		return unavailable(fmt.Sprintf("What answers at %s does not behave like a school server: please try again later.", host), err)
 	}
@@ -148,11 +155,12 @@ func badKey(name string, err error) error {
 	}
 }
 
-// ciphers prefers what is fast here: an XO has no AES instructions, and
-// ChaCha20 is several times faster there.
+// ciphers prefers what is fast here: AES where Go uses the processor's
+// instructions for it, else ChaCha20, which is nearly twice as fast as AES in
+// plain Go (386, softfloat: 77 against 41 MB/s).
 func ciphers() []string {
 	fast := []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305}
-	if !cpu.X86.HasAES && !cpu.ARM64.HasAES && !cpu.ARM.HasAES {
+	if !(runtime.GOARCH == "amd64" && cpu.X86.HasAES || runtime.GOARCH == "arm64" && cpu.ARM64.HasAES) {
 		fast = []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES128GCM, ssh.CipherAES256GCM}
 	}
 	return append(fast, ssh.CipherAES128CTR, ssh.CipherAES192CTR, ssh.CipherAES256CTR)
@@ -161,10 +169,4 @@ func ciphers() []string {
 // withinAMinute bounds a call that a person waits for.
 func withinAMinute(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, 55*time.Second)
-}
-
-// addressOf answers an ssh address as seen from here: an XS that listens on
-// all its addresses cannot know by which it is reached.
-func addressOf(addr string, server *url.URL) (string, error) {
-	return onHost(addr, server.Hostname())
 }
