@@ -13,7 +13,7 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build setup test test-all bench lint install cross demo rpm clean
+.PHONY: build setup test test-all bench lint install cross demo rpm clean help
 
 build: ## the three programs, static, in bin/
 	$(BUILD) -o bin/ $(PROGRAMS:%=./cmd/%)
@@ -21,10 +21,11 @@ build: ## the three programs, static, in bin/
 setup: ## the Debian packages that the tests, the demo and the benchmark run against
 	scripts/setup.sh
 
-# go test goes last, so that its closing lines are the last that one sees.
+# go test goes last, so that its closing lines are the last that one sees. -count=1: many tests run the programs, and
+# go's cache does not know that they depend on them.
 test: setup ## all tests, with the race detector, within ten minutes
 	$(GO) vet ./...
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -count=1 -timeout 10m ./...
 
 test-all: setup ## the tests again and again, in another order each time, then each fuzz target for a while
 	$(GO) vet ./...
@@ -54,5 +55,8 @@ cross: ## every machine that Sugar runs on, in dist/, and the proof that they ar
 rpm: ## source and binary packages, built offline, in dist/
 	VERSION="$(VERSION)" GO="$(GO)" scripts/rpm.sh dist
 
-clean:
+clean: ## what was built
 	rm -rf bin dist vendor
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' Makefile | expand -t 12

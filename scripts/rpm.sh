@@ -31,7 +31,7 @@ rm -rf "$tree"
 sed "s/^Version:.*/Version:        $version/" packaging/rpm/xo-backupd.spec >"$top/SPECS/xo-backupd.spec"
 
 # --nodeps: Debian's rpm has no database of what is installed, and would miss everything.
-GO="$go" GOFLAGS=-mod=vendor GOPROXY=off GOTOOLCHAIN=local \
+GO="$go" GOFLAGS="-mod=vendor -buildvcs=false" GOPROXY=off GOTOOLCHAIN=local \
 	rpmbuild -ba --nodeps --define "_topdir $top" "$top/SPECS/xo-backupd.spec" >"$top/log" 2>&1 || {
 	tail -n 50 "$top/log" >&2
 	exit 1
