@@ -83,6 +83,10 @@ func (s *Store) Look(ctx context.Context, o LookOptions) (*Tree, error) {
 		return nil, fmt.Errorf("datastore: %w", err)
 	}
 	defer l.close()
+	return l.lookAll(ctx, s, o)
+}
+
+func (l *looker) lookAll(ctx context.Context, s *Store, o LookOptions) (*Tree, error) {
 	k := &look{looker: l, ctx: ctx, options: o, cached: loadCache(o.Cache), damaged: map[UID]DamagedError{}}
 	folders, err := k.list()
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 // properties reads the metadata of entries. It keeps one buffer: a Journal of
 // 1,000 entries has 20,000 small files, and os.ReadFile takes twice the time.
 type properties struct {
-	buf []byte
+	buf   []byte
+	total int // bytes in the values read last
 }
 
 // read reads the metadata of an entry below the open folder UU. Damage comes
@@ -54,6 +55,7 @@ func (p *properties) read(folder int, uid UID) (map[string][]byte, error) {
 		left -= len(value)
 		metadata[name] = value
 	}
+	p.total = MaxFile - left
 	return metadata, nil
 }
 

@@ -144,6 +144,11 @@ func (l *looker) fill(folder int, uid UID, r *reading) error {
 	if err := r.entry.check(); err != nil {
 		return damage(err.Error())
 	}
+	if l.props.total > MaxFile/8 { // else it fits, whatever it is made of
+		if _, err := r.entry.Encode(); err != nil {
+			return damage(errTooMuch.Error())
+		}
+	}
 	return nil
 }
 
