@@ -1,0 +1,417 @@
+package xs
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/transfer"
+	"github.com/sugarlabs/xo-backupd/wire"
+	"github.com/sugarlabs/xo-backupd/xs/store"
+)
+
+func TestMain(m *testing.M) {
+	transfer.Child{Allow: datastore.CheckFile}.Main()
+	os.Exit(m.Run())
+}
+
+// bed is a school server on loopback ports, and its one laptop.
+type bed struct {
+	t                       testing.TB
+	root                    string
+	store                   *store.Store
+	http, registration, ssh string
+	stop                    func() error
+	owner                   ssh.Signer
+	account                 string
+}
+
+// testConfig has limits that no test machine hits by itself.
+func testConfig(root string) Config {
+	c := Defaults()
+	c.Root, c.MaxLoad, c.MinFreeMB, c.MinFreeInodes, c.Drain = root, 1000, 0, 0, 5*time.Second
+	return c
+}
+
+func newBed(t testing.TB, change ...func(*Config)) *bed {
+	t.Helper()
+	b := &bed{t: t, root: filepath.Join(t.TempDir(), "root"), owner: newKey(t)}
+	b.start(change...)
+	b.account = b.register("SHC00000001", "u1", b.owner.PublicKey())
+	return b
+}
+
+func (b *bed) start(change ...func(*Config)) {
+	b.t.Helper()
+	c := testConfig(b.root)
+	for _, f := range change {
+		f(&c)
+	}
+	log := slog.New(slog.NewTextHandler(b.t.Output(), nil))
+	s, err := store.Create(c.Root, log)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.store = s
+	listen := func(at *string) net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		*at = l.Addr().String()
+		return l
+	}
+	l := Listeners{HTTP: listen(&b.http), Registration: listen(&b.registration), SSH: listen(&b.ssh)}
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- (&Server{Store: s, Config: c, Log: log, Ready: func() { close(ready) }}).Serve(ctx, l)
+		s.Close()
+	}()
+	select {
+	case <-ready:
+	case err := <-ended:
+		b.t.Fatal(err)
+	}
+	b.stop = func() error {
+		cancel()
+		err := <-ended
+		ended <- err
+		return err
+	}
+	b.t.Cleanup(func() {
+		if err := b.stop(); err != nil {
+			b.t.Errorf("server ended: %v", err)
+		}
+	})
+}
+
+func newKey(t testing.TB) ssh.Signer {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// register asks as Sugar does and answers the account.
+func (b *bed) register(serial, uuid string, key ssh.PublicKey) string {
+	b.t.Helper()
+	answer := b.tryRegister(serial, "Amara", uuid, authorizedKey(key))
+	url, _ := answer["backupurl"].(string)
+	account, _, _ := strings.Cut(url, "@")
+	if answer["success"] != "OK" || account == "" {
+		b.t.Fatalf("not registered: %v", answer)
+	}
+	return account
+}
+
+func (b *bed) tryRegister(params ...any) map[string]any {
+	b.t.Helper()
+	body, err := wire.EncodeCall("register", params...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	resp, err := http.Post("http://"+b.registration+"/", "text/xml", bytes.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	v, err := wire.DecodeResponse(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v.(map[string]any)
+}
+
+// dial opens a connection as user with key.
+func (b *bed) dial(user string, key ssh.Signer) (*ssh.Client, error) {
+	return ssh.Dial("tcp", b.ssh, &ssh.ClientConfig{User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 10 * time.Second})
+}
+
+func (b *bed) client() *ssh.Client {
+	b.t.Helper()
+	c, err := b.dial(b.account, b.owner)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// exec is one session, with its streams.
+type exec struct {
+	*ssh.Session
+	in  io.WriteCloser
+	out *bufio.Reader
+	err *bufio.Reader
+}
+
+func (b *bed) exec(c *ssh.Client, command string) *exec {
+	b.t.Helper()
+	s, err := c.NewSession()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { s.Close() })
+	in, err1 := s.StdinPipe()
+	out, err2 := s.StdoutPipe()
+	stderr, err3 := s.StderrPipe()
+	if err := errors.Join(err1, err2, err3, s.Start(command)); err != nil {
+		b.t.Fatal(err)
+	}
+	return &exec{s, in, bufio.NewReader(out), bufio.NewReader(stderr)}
+}
+
+// ask sends the first line and reads the answer.
+func (e *exec) ask(line any) (a wire.Answer, err error) {
+	if err := wire.WriteLine(e.in, line); err != nil {
+		return a, err
+	}
+	return a, wire.ReadLine(e.out, &a)
+}
+
+// end reads reports up to the last.
+func (e *exec) end() (wire.Report, error) {
+	for {
+		var r wire.Report
+		if err := wire.ReadLine(e.err, &r); err != nil || r.End {
+			return r, err
+		}
+	}
+}
+
+// outcome of a backup as the XO sees it.
+type outcome struct {
+	snapshot  *wire.Snapshot
+	confirmed bool
+	kept      []wire.Kept
+	refusal   *wire.Refusal
+}
+
+// backup offers the tree in dir and serves it.
+func (b *bed) backup(c *ssh.Client, dir string) outcome {
+	b.t.Helper()
+	o, err := b.tryBackup(b.t.Context(), c, dir)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return o
+}
+
+func (b *bed) tryBackup(ctx context.Context, c *ssh.Client, dir string) (outcome, error) {
+	e := b.exec(c, "backup")
+	defer e.Close()
+	a, err := e.ask(offer(b.t, dir))
+	if err != nil {
+		return outcome{}, err
+	}
+	if a.Error != nil || a.Action == wire.ActionConfirmed {
+		return outcome{snapshot: a.Snapshot, confirmed: a.Action == wire.ActionConfirmed, refusal: a.Error}, nil
+	}
+	p, err := transfer.Start(ctx, transfer.Dir(dir, nil), nil)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer p.Close()
+	if err := p.Ready(ctx); err != nil {
+		return outcome{}, err
+	}
+	_, ran := p.Run(ctx, e.out, e.in)
+	r, err := e.end()
+	if err != nil {
+		return outcome{}, errors.Join(ran, err)
+	}
+	return outcome{snapshot: r.Snapshot, kept: r.Kept, refusal: r.Error}, nil
+}
+
+// restore fetches into dir, which it makes.
+func (b *bed) restore(c *ssh.Client, path, dir string, uids ...string) (wire.Report, *wire.Refusal) {
+	b.t.Helper()
+	e := b.exec(c, "restore "+path)
+	defer e.Close()
+	a, err := e.ask(wire.RestoreRequest{Version: wire.Version, UIDs: uids})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if a.Error != nil {
+		return wire.Report{}, a.Error
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	p, err := transfer.Start(b.t.Context(), transfer.Job{Receive: dir}, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Run(b.t.Context(), e.out, e.in); err != nil {
+		b.t.Fatal(err)
+	}
+	r, err := e.end()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r, r.Error
+}
+
+func uid(n int) datastore.UID {
+	return datastore.UID(fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(n)*2654435761, n))
+}
+
+// writeEntry puts an entry into the travelling tree in dir.
+func writeEntry(t testing.TB, dir string, n int, title string, data []byte) {
+	t.Helper()
+	e := &datastore.Entry{UID: uid(n), Metadata: map[string][]byte{"uid": []byte(uid(n)), "title": []byte(title)}}
+	old, _ := filepath.Glob(dir + "/" + string(uid(n)[:2]) + "/" + string(uid(n)) + ".*")
+	for _, name := range old {
+		os.Remove(name)
+	}
+	if data != nil {
+		e.Data = &datastore.Data{SHA256: sha256.Sum256(data), Size: int64(len(data))}
+		for _, f := range e.Files() {
+			writeTreeFile(t, dir, f.Path, data[:f.Size])
+			data = data[f.Size:]
+		}
+	}
+	b, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeTreeFile(t, dir, uid(n).Path(), b)
+}
+
+func writeTreeFile(t testing.TB, dir, name string, b []byte) {
+	t.Helper()
+	at := filepath.Join(dir, name)
+	mtime := datastore.ModTime(sha256.Sum256(b))
+	if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, b, 0o644), os.Chtimes(at, mtime, mtime)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// journal makes a travelling tree of n entries and answers its folder.
+func journal(t testing.TB, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	b, err := (&datastore.Journal{Owner: datastore.Owner{Nick: "Amara"}}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeTreeFile(t, dir, "journal.cjson", b)
+	for i := range n {
+		data := fmt.Appendf(nil, "data of %d", i)
+		switch {
+		case i == 7:
+			data = make([]byte, 20<<20) // three parts
+			rand.Read(data)
+		case i%4 == 0:
+			data = nil
+		}
+		writeEntry(t, dir, i, fmt.Sprintf("entry %d", i), data)
+	}
+	return dir
+}
+
+// sums of a tree in a folder.
+func sums(t testing.TB, dir string) store.Manifest {
+	t.Helper()
+	m := store.Manifest{}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		rel, _ := filepath.Rel(dir, name)
+		m[rel] = sha256.Sum256(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func offer(t testing.TB, dir string) wire.BackupRequest {
+	m := sums(t, dir)
+	r := wire.BackupRequest{Version: wire.Version, Digest: m.Digest(), Files: len(m)}
+	for path := range m {
+		if strings.HasSuffix(path, ".cjson") && path != "journal.cjson" {
+			r.Entries++
+		}
+		fi, err := os.Stat(filepath.Join(dir, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Bytes += fi.Size()
+	}
+	return r
+}
+
+// same asserts that two folders hold the same files.
+func same(t testing.TB, got, want string) {
+	t.Helper()
+	g, w := sums(t, got), sums(t, want)
+	if !bytes.Equal(g.Encode(), w.Encode()) {
+		t.Errorf("%s differs from %s:\n%s\n%s", got, want, g.Encode(), w.Encode())
+	}
+}
+
+// waitFor asks until it is so.
+func waitFor(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !so(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
+
+func (b *bed) log() *slog.Logger { return slog.New(slog.NewTextHandler(b.t.Output(), nil)) }
+
+// freezer is a connection whose other side stops reading and writing.
+type freezer struct {
+	net.Conn
+	frozen atomic.Bool
+	thaw   chan struct{}
+}
+
+func (f *freezer) Read(p []byte) (int, error) {
+	n, err := f.Conn.Read(p)
+	if f.frozen.Load() {
+		<-f.thaw
+	}
+	return n, err
+}
+
+func (f *freezer) Write(p []byte) (int, error) {
+	if f.frozen.Load() {
+		<-f.thaw
+	}
+	return f.Conn.Write(p)
+}

@@ -1,0 +1,467 @@
+package xs
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sugarlabs/xo-backupd/transfer"
+	"github.com/sugarlabs/xo-backupd/wire"
+)
+
+func TestBackupAndRestore(t *testing.T) {
+	b := newBed(t)
+	c := b.client()
+	dir := journal(t, 30)
+	first := b.backup(c, dir)
+	if first.refusal != nil || first.confirmed || len(first.kept) > 0 || first.snapshot.Entries != 30 ||
+		first.snapshot.Digest != sums(t, dir).Digest() || first.snapshot.Machine != "SHC00000001" {
+		t.Fatalf("first: %+v %v", first.snapshot, first.refusal)
+	}
+	again := b.backup(c, dir)
+	if !again.confirmed || again.snapshot.ID != first.snapshot.ID {
+		t.Errorf("nothing changed: %+v", again)
+	}
+	before := t.TempDir()
+	if err := os.CopyFS(before, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	writeEntry(t, dir, 1, "changed", []byte("new"))
+	writeEntry(t, dir, 40, "added", nil)
+	second := b.backup(c, dir)
+	if second.refusal != nil || second.snapshot.Seq != 2 {
+		t.Fatalf("second: %+v", second)
+	}
+
+	all, old, some := filepath.Join(t.TempDir(), "x"), filepath.Join(t.TempDir(), "x"), filepath.Join(t.TempDir(), "x")
+	if r, no := b.restore(c, "snapshots/latest", all); no != nil || len(r.Kept) > 0 {
+		t.Fatalf("%+v %v", r, no)
+	}
+	same(t, all, dir)
+	if _, no := b.restore(c, "snapshots/"+first.snapshot.ID, old); no != nil {
+		t.Fatal(no)
+	}
+	same(t, old, before)
+	r, no := b.restore(c, "snapshots/latest", some, string(uid(1)), string(uid(7)), string(uid(99)))
+	if no != nil || len(r.Kept) != 1 || r.Kept[0].UID != string(uid(99)) {
+		t.Errorf("%+v %v", r, no)
+	}
+	got := sums(t, some)
+	if len(got) != 1+2+4 { // journal.cjson, cjson and data, cjson and three parts
+		t.Errorf("%d files of two entries", len(got))
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	b := newBed(t)
+	c := b.client()
+	good := wire.BackupRequest{Version: wire.Version, Digest: strings.Repeat("0", 64)}
+	with := func(change func(*wire.BackupRequest)) wire.BackupRequest {
+		r := good
+		change(&r)
+		return r
+	}
+	long := strings.Repeat("A", 4<<10)
+	for _, test := range []struct {
+		command string
+		line    any
+		code    string
+	}{
+		{"backup", with(func(r *wire.BackupRequest) { r.Version = 1 }), wire.RefusedVersion},
+		{"backup", with(func(r *wire.BackupRequest) { r.Digest = "../" }), wire.RefusedInput},
+		{"backup", with(func(r *wire.BackupRequest) { r.Digest = long }), wire.RefusedInput},
+		{"backup", with(func(r *wire.BackupRequest) { r.Files = -1 }), wire.RefusedInput},
+		{"backup", with(func(r *wire.BackupRequest) { r.Files = 1 << 30 }), wire.RefusedInput},
+		{"backup", with(func(r *wire.BackupRequest) { r.Bytes = 1 << 40 }), wire.RefusedInput},
+		{"backup", "no object", wire.RefusedInput},
+		{"restore snapshots/latest", wire.RestoreRequest{Version: wire.Version}, wire.RefusedNoSnapshot},
+		{"restore snapshots/2026-11-23T21-30-05Z", wire.RestoreRequest{Version: wire.Version}, wire.RefusedNoSnapshot},
+		{"restore ../SHC00000002/snapshots/latest", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
+		{"restore snapshots/../current", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
+		{"restore snapshots/a\x00b", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
+		{"restore snapshots/" + long, wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
+		{"restore snapshots/latest", wire.RestoreRequest{Version: wire.Version, UIDs: []string{"../../../../etc/passwd"}}, wire.RefusedInput},
+		{"restore /etc", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
+		{"restore", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
+		{"api", wire.Hello{Version: 99}, wire.RefusedVersion},
+	} {
+		e := b.exec(c, test.command)
+		a, err := e.ask(test.line)
+		if err != nil || a.Error == nil || a.Error.Code != test.code || len(a.Error.Message) > 300 {
+			t.Errorf("%.40s %.60v: %+v %v", test.command, test.line, a, err)
+		} else {
+			t.Logf("%.40q: %s", test.command, a.Error.Message)
+		}
+		if e.Wait() == nil {
+			t.Errorf("%.40s: exit status 0", test.command)
+		}
+	}
+	for _, command := range []string{"", "sh", "ls /", "backup\x00", "rsync --server . /", "rsync --server --sender -logDtpr . ../other/",
+		"rsync --server --sender -logDtpr . snapshots/../../", "rsync --server --sender -e.sh . /etc/", "rsync --daemon", long} {
+		e := b.exec(c, command)
+		said, _ := io.ReadAll(e.err)
+		if err := e.Wait(); err == nil || len(said) == 0 || len(said) > 400 {
+			t.Errorf("%.40q: %v %q", command, err, said)
+		}
+	}
+}
+
+// No shell, pty, environment, forwarding: each is refused, and the connection
+// goes on to serve.
+func TestNothingElse(t *testing.T) {
+	b := newBed(t)
+	c := b.client()
+	s, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.RequestPty("vt100", 80, 24, nil) == nil || s.Setenv("LD_PRELOAD", "x") == nil || s.RequestSubsystem("sftp") == nil || s.Shell() == nil {
+		t.Error("something was let through")
+	}
+	if _, err := c.Dial("tcp", b.http); err == nil {
+		t.Error("it forwards")
+	}
+	if _, err := c.Listen("tcp", "127.0.0.1:0"); err == nil {
+		t.Error("it listens for us")
+	}
+	if o := b.backup(c, journal(t, 2)); o.refusal != nil {
+		t.Error(o.refusal)
+	}
+}
+
+func TestWhoIsLetIn(t *testing.T) {
+	b := newBed(t)
+	stranger := newKey(t)
+	other := b.register("SHC00000002", "u2", stranger.PublicKey())
+	for _, test := range []struct {
+		user string
+		key  ssh.Signer
+		in   bool
+	}{
+		{b.account, b.owner, true}, {other, stranger, true}, {b.account, stranger, false}, {other, b.owner, false},
+		{"SHC9", b.owner, false}, {"", b.owner, false}, {"root", b.owner, false}, {"claim", b.owner, false},
+		{"../" + b.account, b.owner, false}, {"./" + b.account, b.owner, false}, {b.account + "\x00", b.owner, false},
+		{strings.Repeat("A", 4<<10), b.owner, false}, {".xs", b.owner, false},
+	} {
+		c, err := b.dial(test.user, test.key)
+		if err == nil {
+			c.Close()
+		}
+		if (err == nil) != test.in {
+			t.Errorf("%.40q: %v", test.user, err)
+		}
+	}
+}
+
+// The second session of an account at once is told so; another account is not
+// in its way, and neither are slots that are taken by nobody.
+func TestTwoAtOnce(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxSessions = 2 })
+	c := b.client()
+	dir := journal(t, 4)
+	held := b.exec(c, "backup") // answers pull, and then nobody serves
+	if a, err := held.ask(offer(t, dir)); err != nil || a.Action != wire.ActionPull {
+		t.Fatalf("%+v %v", a, err)
+	}
+	if o := b.backup(b.client(), dir); o.refusal == nil || o.refusal.Code != wire.RefusedInUse || o.refusal.RetryAfter == 0 {
+		t.Errorf("second: %+v", o.refusal)
+	}
+	otherKey, thirdKey := newKey(t), newKey(t)
+	other := b.register("SHC00000002", "u2", otherKey.PublicKey())
+	oc, err := b.dial(other, otherKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer oc.Close()
+	if o := b.backup(oc, dir); o.refusal != nil {
+		t.Errorf("other account: %v", o.refusal)
+	}
+	// With both slots taken, a third is told to come again.
+	held2 := b.exec(oc, "backup")
+	changed := journal(t, 5)
+	if a, err := held2.ask(offer(t, changed)); err != nil || a.Action != wire.ActionPull {
+		t.Fatalf("%+v %v", a, err)
+	}
+	third := b.register("SHC00000003", "u3", thirdKey.PublicKey())
+	tc, err := b.dial(third, thirdKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tc.Close()
+	if o := b.backup(tc, dir); o.refusal == nil || o.refusal.Code != wire.RefusedBusy || o.refusal.RetryAfter == 0 {
+		t.Errorf("third: %+v", o.refusal)
+	}
+	// The first one's end frees lock and slot.
+	c.Close()
+	waitFor(t, "slot and lock are free", func() bool {
+		return b.backup(tc, dir).refusal == nil
+	})
+	waitFor(t, "the account is free", func() bool { return b.backup(b.client(), dir).refusal == nil })
+}
+
+// A transfer that is cut leaves the former state, and goes on afterwards.
+func TestCut(t *testing.T) {
+	b := newBed(t)
+	dir := journal(t, 20)
+	if o := b.backup(b.client(), dir); o.refusal != nil {
+		t.Fatal(o.refusal)
+	}
+	before := t.TempDir()
+	if err := os.CopyFS(before, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	writeEntry(t, dir, 50, "large", make([]byte, 64<<20))
+	ctx, cancel := context.WithCancel(t.Context())
+	c := b.client()
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		c.Close()
+		cancel()
+	}()
+	if o, err := b.tryBackup(ctx, c, dir); err == nil && o.refusal == nil {
+		t.Log("it was done before the cut")
+	}
+	got := filepath.Join(t.TempDir(), "x")
+	waitFor(t, "a backup after the cut", func() bool { return b.backup(b.client(), dir).refusal == nil })
+	if _, no := b.restore(b.client(), "snapshots/latest", got); no != nil {
+		t.Fatal(no)
+	}
+	same(t, got, dir)
+}
+
+// What a hostile XO serves ends that session with the reason, and no more.
+func TestHostileSender(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxFiles = 100; c.AccountQuotaMB = 64 })
+	good := journal(t, 5)
+	if o := b.backup(b.client(), good); o.refusal != nil {
+		t.Fatal(o.refusal)
+	}
+	for name, spoil := range map[string]func(dir string) error{
+		"foreign name":  func(dir string) error { return os.WriteFile(dir+"/evil", []byte("x"), 0o644) },
+		"mode":          func(dir string) error { return os.Chmod(dir+"/journal.cjson", 0o4777) },
+		"too many":      func(dir string) error { return manyFolders(dir) },
+		"1 TB":          func(dir string) error { return os.Truncate(dir+"/"+uid(1).Path(), 1<<40) },
+		"no journal":    func(dir string) error { return os.Remove(dir + "/journal.cjson") },
+		"not canonical": func(dir string) error { return os.WriteFile(dir+"/journal.cjson", []byte("{}"), 0o644) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := journal(t, 3)
+			o := offer(t, dir)
+			if err := spoil(dir); err != nil {
+				t.Fatal(err)
+			}
+			e := b.exec(b.client(), "backup")
+			if a, err := e.ask(o); err != nil || a.Action != wire.ActionPull {
+				t.Fatalf("%+v %v", a, err)
+			}
+			p, err := transfer.Start(t.Context(), transfer.Dir(dir, nil), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			p.Run(t.Context(), e.out, e.in)
+			r, err := e.end()
+			if err != nil || r.Error == nil || r.Error.Code != wire.RefusedInput {
+				t.Errorf("%+v %v", r, err)
+			} else {
+				t.Log(r.Error.Message)
+			}
+			got := filepath.Join(t.TempDir(), "x")
+			if _, no := b.restore(b.client(), "snapshots/latest", got); no != nil {
+				t.Fatal(no)
+			}
+			same(t, got, good)
+		})
+	}
+	if o := b.backup(b.client(), good); !o.confirmed {
+		t.Errorf("%+v", o)
+	}
+	writeEntry(t, good, 9, "goes on", nil)
+	if o := b.backup(b.client(), good); o.refusal != nil {
+		t.Errorf("%+v", o)
+	}
+}
+
+func manyFolders(dir string) error {
+	const digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+	for _, a := range digits[:12] {
+		for _, b := range digits[:12] {
+			if err := os.MkdirAll(dir+"/"+string(a)+string(b), 0o755); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func TestBusy(t *testing.T) {
+	dir := journal(t, 2)
+	for name, change := range map[string]func(*Config){
+		"busy": func(c *Config) { c.MaxLoad = 1e-9 },
+		"full": func(c *Config) { c.MinFreeMB = 1 << 40 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if load, ok := newRoom("/", Defaults()).load(); name == "busy" && (!ok || load == 0) {
+				t.Skip("this machine has no load at all")
+			}
+			b := newBed(t)
+			if o := b.backup(b.client(), dir); o.refusal != nil {
+				t.Fatal(o.refusal)
+			}
+			if err := b.stop(); err != nil {
+				t.Fatal(err)
+			}
+			b.start(change)
+			if o := b.backup(b.client(), dir); !o.confirmed {
+				t.Errorf("nothing changed, and yet: %+v", o)
+			}
+			if o := b.backup(b.client(), journal(t, 3)); o.refusal == nil || o.refusal.Code != name || o.refusal.RetryAfter != 300 {
+				t.Errorf("%+v", o.refusal)
+			}
+		})
+	}
+}
+
+// A laptop that is gone without a word is given up after a while.
+func TestDeadPeer(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.Keepalive = 100 * time.Millisecond })
+	conn, err := net.Dial("tcp", b.ssh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	frozen := &freezer{Conn: conn, thaw: make(chan struct{})}
+	defer close(frozen.thaw)
+	sc, chans, reqs, err := ssh.NewClientConn(frozen, b.ssh, &ssh.ClientConfig{User: b.account,
+		Auth: []ssh.AuthMethod{ssh.PublicKeys(b.owner)}, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := journal(t, 2)
+	e := b.exec(ssh.NewClient(sc, chans, reqs), "backup")
+	if a, err := e.ask(offer(t, dir)); err != nil || a.Action != wire.ActionPull {
+		t.Fatalf("%+v %v", a, err)
+	}
+	frozen.frozen.Store(true)
+	waitFor(t, "the account is free again", func() bool { return b.backup(b.client(), dir).refusal == nil })
+}
+
+// Those that never say who they are do not keep others out for good.
+func TestStrangers(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.MaxUnauthenticated = 3; c.HandshakeTimeout = time.Second })
+	for range 10 {
+		c, err := net.Dial("tcp", b.ssh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	waitFor(t, "somebody known gets in", func() bool {
+		c, err := b.dial(b.account, b.owner)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+// SIGTERM's way: a session that runs comes to its end, and then the server does.
+func TestDrain(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.Drain = 20 * time.Second })
+	c := b.client()
+	dir := journal(t, 10)
+	e := b.exec(c, "backup")
+	if a, err := e.ask(offer(t, dir)); err != nil || a.Action != wire.ActionPull {
+		t.Fatalf("%+v %v", a, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- b.stop() }()
+	waitFor(t, "nobody new is let in", func() bool {
+		_, err := net.DialTimeout("tcp", b.ssh, time.Second)
+		return err != nil
+	})
+	p, err := transfer.Start(t.Context(), transfer.Dir(dir, nil), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Run(t.Context(), e.out, e.in); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := e.end(); err != nil || r.Snapshot == nil {
+		t.Errorf("%+v %v", r, err)
+	}
+	begun := time.Now()
+	if err := <-ended; err != nil || time.Since(begun) > 10*time.Second {
+		t.Errorf("%v after %v", err, time.Since(begun))
+	}
+}
+
+// Two servers do not serve one root.
+func TestOneServer(t *testing.T) {
+	b := newBed(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = (&Server{Store: b.store, Config: testConfig(b.root), Log: b.log()}).Serve(t.Context(), Listeners{l, l, l})
+	if err == nil || !strings.Contains(err.Error(), "another") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A disk that fills up while the Journal comes in: refused, and the former
+// snapshot is as it was.
+func TestFullDisk(t *testing.T) {
+	b := &bed{t: t, root: filepath.Join(t.TempDir(), "disk"), owner: newKey(t)}
+	if err := os.Mkdir(b.root, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", b.root, "tmpfs", 0, "size=16m"); err != nil {
+		t.Skipf("mounting is refused here: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(b.root, syscall.MNT_DETACH) })
+	b.start()
+	b.account = b.register("SHC00000001", "u1", b.owner.PublicKey())
+	dir := journal(t, 5)
+	if o := b.backup(b.client(), dir); o.refusal != nil {
+		t.Fatal(o.refusal)
+	}
+	large := journal(t, 5)
+	writeEntry(t, large, 9, "large", make([]byte, 30<<20))
+	if o := b.backup(b.client(), large); o.refusal == nil || o.refusal.Code != wire.RefusedFull {
+		t.Errorf("%+v", o.refusal)
+	}
+	// One that says it is small, and is not.
+	e := b.exec(b.client(), "backup")
+	req := offer(t, large)
+	req.Bytes = 5
+	if a, err := e.ask(req); err != nil || a.Action != wire.ActionPull {
+		t.Fatalf("%+v %v", a, err)
+	}
+	p, err := transfer.Start(t.Context(), transfer.Dir(large, nil), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	p.Run(t.Context(), e.out, e.in)
+	if r, err := e.end(); err != nil || r.Error == nil {
+		t.Errorf("%+v %v", r, err)
+	} else {
+		t.Log(r.Error)
+	}
+	got := filepath.Join(t.TempDir(), "x")
+	if _, no := b.restore(b.client(), "snapshots/latest", got); no != nil {
+		t.Fatal(no)
+	}
+	same(t, got, dir)
+}
