@@ -21,7 +21,7 @@ type engine struct {
 
 var _ dbus.Engine = engine{}
 
-func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, s *dbus.Service, log *slog.Logger) (dbus.Engine, error) {
+func newEngine(ctx context.Context, cfg *config, home profile.Profile, at places, conn *godbus.Conn, s *dbus.Service, log *slog.Logger) (dbus.Engine, error) {
 	client, err := xsclient.New(xsclient.Config{
 		Server:        cfg.Server,
 		Registration:  cfg.Registration,
@@ -36,7 +36,14 @@ func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, 
 		Datastore:     service.New(conn),
 		Changed:       func(xsclient.Status) { s.Changed() },
 	})
-	return engine{client, log}, err
+	if err != nil {
+		return nil, err
+	}
+	if err := client.Recover(ctx); err != nil {
+		// Backups and restores will say so too; a person can still ask why.
+		log.Error("what a power cut left half done cannot be put right", "error", err)
+	}
+	return engine{client, log}, nil
 }
 
 func (e engine) Register(ctx context.Context) error { return e.client.Register(ctx) }

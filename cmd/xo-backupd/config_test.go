@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const someKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl deployment"
+
+func write(t *testing.T, contents string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(name, []byte(contents), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestConfigOrder: defaults, file, environment, flags.
+func TestConfigOrder(t *testing.T) {
+	home := t.TempDir()
+	own := filepath.Join(home, ".config", "xo-backupd")
+	if err := os.MkdirAll(own, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := os.WriteFile(filepath.Join(own, "config.toml"), []byte(`
+server = "http://file"
+serial = "FILE"
+nick = "Zoë \"Z\""
+idle_exit = 0
+deployment_key = "`+someKey+`"
+[schedule]
+daily = "14:00"
+days = [1, 2]
+`), 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"HOME=" + home, "XO_BACKUPD_SERIAL=ENV", "XO_BACKUPD_UUID=ENV", "XO_BACKUPD_SCHEDULE_DAILY=15:00", "XO_BACKUPD=1", "OTHER=x"}
+	cfg, err := loadConfig([]string{"--uuid", "FLAG", "--registration=http://flag:8080/"}, environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config{Server: "http://file", Registration: "http://flag:8080/", DeploymentKey: someKey, Serial: "ENV", UUID: "FLAG", Nick: `Zoë "Z"`}
+	if cfg.getenv("OTHER") != "x" {
+		t.Error("the environment is lost")
+	}
+	cfg.getenv = nil
+	if got := *cfg; got.Server != want.Server || got.Registration != want.Registration || got.DeploymentKey != want.DeploymentKey ||
+		got.Serial != want.Serial || got.UUID != want.UUID || got.Nick != want.Nick || got.IdleExit != 0 {
+		t.Errorf("%+v", got)
+	}
+	// --config is instead of the usual files, and several can be given.
+	cfg, err = loadConfig([]string{"--config", write(t, `server = "http://a"`), "--config", write(t, `serial = "B"`)}, environ[:1])
+	if err != nil || cfg.Server != "http://a" || cfg.Serial != "B" || cfg.Nick != "" || cfg.IdleExit != 2*time.Minute {
+		t.Errorf("%+v %v", cfg, err)
+	}
+	if cfg, err = loadConfig(nil, []string{"HOME=/nonexistent"}); err != nil || cfg.IdleExit != 2*time.Minute {
+		t.Errorf("%+v %v", cfg, err)
+	}
+}
+
+// TestWrongConfig: each mistake is an error that names the key and the place.
+func TestWrongConfig(t *testing.T) {
+	for _, c := range []struct{ contents, want string }{
+		{`servr = "http://x"`, `there is no key "servr"; there are: server, `},
+		{"[server]\nurl = \"http://x\"", `there is no key "server.url"`},
+		{`server = 7`, "server: 7 is not text"},
+		{`server = ["http://a"]`, "server: [http://a] is not text"},
+		{`server = "schoolserver"`, `server: "schoolserver" is not a URL`},
+		{`server = "ftp://x"`, `server: "ftp://x" is not a URL`},
+		{`server = "http://"`, `server: "http://" is not a URL`},
+		{`server = "http://user:secret@x"`, `is not a URL`},
+		{`registration = "http://[::1"`, "registration: "},
+		{`serial = "../../etc"`, "serial: "},
+		{`serial = "` + strings.Repeat("x", 4096) + `"`, "serial: "},
+		{"nick = \"a\\u0000b\"", "nick: "},
+		{`uuid = "a b"`, "uuid: "},
+		{`deployment_key = "ssh-ed25519 nonsense"`, "deployment_key: "},
+		{`deployment_key = "` + someKey + `\n` + someKey + `"`, "deployment_key: "},
+		{`idle_exit = "2"`, `idle_exit: "2" is not a time like`},
+		{`idle_exit = 120`, `idle_exit: "120" is not a time like`},
+		{`idle_exit = "-2m"`, `idle_exit: "-2m" is not`},
+		{`idle_exit = true`, `idle_exit: "true" is not`},
+		{"server = \"http://a\"\nserver = ", "line 2, column "},
+		{"\xff\xfe", ""},
+	} {
+		name := write(t, c.contents)
+		_, err := loadConfig([]string{"--config", name}, nil)
+		if err == nil || !strings.Contains(err.Error(), name+": ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%.80q: %v", c.contents, err)
+		}
+		var usage *usageError
+		if errors.As(err, &usage) {
+			t.Errorf("%.80q is a usage error", c.contents)
+		}
+	}
+	for _, c := range []struct {
+		args, environ []string
+		want          string
+	}{
+		{[]string{"--config", "/nonexistent/x"}, nil, "/nonexistent/x"},
+		{[]string{"--config", "/"}, nil, "/: "},
+		{nil, []string{"XO_BACKUPD_SERVR=x"}, `environment: there is no key "servr"`},
+		{nil, []string{"XO_BACKUPD_IDLE_EXIT=soon"}, `environment: idle_exit: "soon" is not`},
+		{[]string{"--server=x"}, nil, `command line: server: "x" is not a URL`},
+		{[]string{"--sever=x"}, nil, "unknown flag: --sever"},
+		{[]string{"start"}, nil, `no argument "start"`},
+		{[]string{"--config"}, nil, "--config"},
+	} {
+		if _, err := loadConfig(c.args, c.environ); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v %v: %v", c.args, c.environ, err)
+		}
+	}
+}
