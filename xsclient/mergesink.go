@@ -37,7 +37,7 @@ func (m *mergeSink) here(ctx context.Context) (map[datastore.UID]datastore.Versi
 }
 
 func (m *mergeSink) decide(t task, here map[datastore.UID]datastore.Version) verdict {
-	v := decide(here[t.uid], t.version, m.agreed.of(t.uid), m.snap.Seq, !m.opts.LeaveDeleted)
+	v := decide(here[t.uid], t.version, m.agreed.of(t.uid), m.snap.Seq, !m.pending.LeaveDeleted)
 	if v == both {
 		if m.were[t.uid] && m.halfPublished(t.uid) {
 			return replaced

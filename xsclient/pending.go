@@ -34,12 +34,21 @@ func (o RestoreOptions) name() string {
 // pendingRestore is a restore that has begun. While its file exists the
 // restore is not over: the next start goes on with it, and no backup runs.
 type pendingRestore struct {
-	RestoreOptions
-	Account string
+	RestoreOptions // as they were asked for
+	Account        string
+	// Resolved is the id of the snapshot, once it is known which it is.
+	Resolved string `json:",omitempty"`
 	// Publishing are entries that are being put into a running Journal now. If
 	// power goes while they are, what is found under their names may be half
 	// of an entry.
 	Publishing []datastore.UID `json:",omitempty"`
+}
+
+// is tells whether that is what these options ask for.
+func (p *pendingRestore) is(account string, o RestoreOptions) bool {
+	resolved := p.RestoreOptions
+	resolved.Snapshot = p.Resolved
+	return p.Account == account && (p.RestoreOptions == o || resolved == o)
 }
 
 func (c *Client) pendingPath() string { return filepath.Join(c.cfg.StateDir, "restore.json") }

@@ -28,7 +28,7 @@ type sink interface {
 }
 
 func (r *restore) newSink(ctx context.Context) (sink, error) {
-	if r.opts.Replace {
+	if r.pending.Replace {
 		return newReplaceSink(r)
 	}
 	return &mergeSink{r}, nil

@@ -26,11 +26,14 @@ func (c *Client) Restore(ctx context.Context, opts RestoreOptions, progress func
 	if account == "" {
 		return Result{}, errNotRegistered()
 	}
-	r := &restore{c: c, opts: opts, account: account, progress: progress}
+	r := &restore{c: c, account: account, progress: progress}
 	defer r.disconnect()
+	if err := r.begin(opts); err != nil {
+		return Result{}, err
+	}
 	result, err := r.all(ctx)
 	if err != nil {
-		c.abandonUnlessWorthRetrying(err)
+		r.abandonUnlessWorthGoingOn(ctx, err)
 		return Result{}, err
 	}
 	return result, c.AbandonRestore()
@@ -40,12 +43,46 @@ func (r *restore) all(ctx context.Context) (Result, error) {
 	if err := r.connect(ctx); err != nil {
 		return Result{}, err
 	}
+	wanted := r.pending.Resolved
+	if wanted == "" {
+		wanted = r.pending.Snapshot
+	}
 	var err error
-	if r.snap, err = chooseSnapshot(ctx, r.api, r.opts.Snapshot); err != nil {
+	if r.snap, err = chooseSnapshot(ctx, r.api, wanted); err != nil {
 		return Result{}, err
 	}
-	r.opts.Snapshot = r.snap.ID
+	if r.pending.Resolved != r.snap.ID {
+		r.pending.Resolved = r.snap.ID
+		if err := r.c.savePending(r.pending); err != nil {
+			return Result{}, err
+		}
+	}
 	return r.run(ctx)
+}
+
+// begin records that the restore has begun, or that it goes on: from here on
+// the daemon may be killed at any instant.
+func (r *restore) begin(opts RestoreOptions) error {
+	old, err := r.c.loadPending()
+	if err != nil {
+		r.c.cfg.Log.Warn("the record of an unfinished restore is damaged; beginning anew", "error", err)
+	}
+	r.were = map[datastore.UID]bool{}
+	if old != nil && old.is(r.account, opts) {
+		for _, uid := range old.Publishing {
+			r.were[uid] = true
+		}
+		r.pending, r.published = *old, old.Resolved != ""
+		return nil
+	}
+	if err := r.c.AbandonRestore(); err != nil {
+		return err
+	}
+	r.pending = pendingRestore{RestoreOptions: opts, Account: r.account}
+	if err := r.c.savePending(r.pending); err != nil {
+		return fmt.Errorf("recording that a restore has begun: %w", err)
+	}
+	return nil
 }
 
 // connect opens a connection anew.
@@ -71,18 +108,23 @@ func (r *restore) disconnect() {
 	}
 }
 
-// abandonUnlessWorthRetrying ends a restore that no further try can finish, so
-// that backups may run again. One that a broken link or the end of the daemon
-// cut off stays, to go on later.
-func (c *Client) abandonUnlessWorthRetrying(err error) {
+// abandonUnlessWorthGoingOn ends a restore that has changed nothing yet, or
+// that no further try can finish, so that backups may run again. One that a
+// broken link or the end of the daemon cut off stays, to go on later.
+func (r *restore) abandonUnlessWorthGoingOn(ctx context.Context, err error) {
+	final := !r.published && ctx.Err() == nil
 	var e *Error
 	if errors.As(err, &e) {
 		switch e.Code {
 		case NoSnapshot, DiskFull, InvalidArgument, Damaged:
-			if err := c.AbandonRestore(); err != nil {
-				c.cfg.Log.Warn("cannot remove an abandoned restore", "error", err)
-			}
+			final = true
 		}
+	}
+	if !final {
+		return
+	}
+	if err := r.c.AbandonRestore(); err != nil {
+		r.c.cfg.Log.Warn("cannot remove an abandoned restore", "error", err)
 	}
 }
 
@@ -115,9 +157,11 @@ type restore struct {
 	s        *session
 	api      *apiClient
 	snap     wire.Snapshot
-	opts     RestoreOptions
 	account  string
 	progress func(Progress)
+	pending  pendingRestore
+	// published: something has been fetched or put back, now or before.
+	published bool
 
 	store  *datastore.Store
 	agreed *agreed
@@ -140,7 +184,7 @@ type task struct {
 }
 
 func (r *restore) run(ctx context.Context) (Result, error) {
-	if err := r.begin(ctx); err != nil {
+	if err := r.open(ctx); err != nil {
 		return Result{}, err
 	}
 	tasks, err := r.plan(ctx)
@@ -163,6 +207,7 @@ func (r *restore) run(ctx context.Context) (Result, error) {
 		if len(batch) == 0 {
 			break
 		}
+		r.published = true
 		if err := r.fetch(ctx, batch); err != nil {
 			return Result{}, err
 		}
@@ -175,28 +220,12 @@ func (r *restore) run(ctx context.Context) (Result, error) {
 	}
 	r.result.Snapshot = r.snap
 	r.result.Partial = len(r.result.Skipped) > 0
-	r.result.Message = restoreMessage(r.result, r.opts.Replace)
+	r.result.Message = restoreMessage(r.result, r.pending.Replace)
 	return r.result, nil
 }
 
-func (r *restore) begin(ctx context.Context) error {
-	old, err := r.c.loadPending()
-	if err != nil {
-		r.c.cfg.Log.Warn("the record of an unfinished restore is damaged; beginning anew", "error", err)
-	}
-	r.were = map[datastore.UID]bool{}
-	if old != nil {
-		if old.Account == r.account && old.RestoreOptions == r.opts {
-			for _, uid := range old.Publishing {
-				r.were[uid] = true
-			}
-		} else if err := r.c.AbandonRestore(); err != nil {
-			return err
-		}
-	}
-	if err := r.savePublishing(nil); err != nil {
-		return fmt.Errorf("recording that a restore has begun: %w", err)
-	}
+// open opens what is here.
+func (r *restore) open(ctx context.Context) (err error) {
 	// After a reflash there may be no Journal yet.
 	if err := os.MkdirAll(r.c.cfg.Profile.Datastore(), 0o755); err != nil {
 		return err
@@ -324,7 +353,8 @@ func (r *restore) report(phase string) {
 }
 
 func (r *restore) savePublishing(uids []datastore.UID) error {
-	return r.c.savePending(pendingRestore{RestoreOptions: r.opts, Account: r.account, Publishing: uids})
+	r.pending.Publishing = uids
+	return r.c.savePending(r.pending)
 }
 
 func restoreMessage(res Result, replace bool) string {
