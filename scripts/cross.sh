@@ -25,7 +25,7 @@ build() { # NAME VARIABLE=VALUE...
 				exit 1
 			}
 		done
-		printf '%-32s %6d kB  %s\n' "$program" $(($(stat -c %s "$program") / 1024)) "${kind%%, BuildID*}"
+		printf '%-32s %6d kB  %s\n' "$program" $(($(stat -c %s "$program") / 1024)) "${kind%%, *BuildID*}"
 	done
 }
 

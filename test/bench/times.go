@@ -49,8 +49,7 @@ func (b *bench) round(dir string, n uint64) (err error) {
 	}
 	defer func() { err = errors.Join(err, theirs.close()) }()
 	// The page cache is warm for both, and no round pays for the last one's writes.
-	before, err := bed.ReadDisk(journal)
-	if err != nil {
+	if _, err := bed.ReadDisk(journal); err != nil {
 		return err
 	}
 
@@ -87,7 +86,8 @@ func (b *bench) round(dir string, n uint64) (err error) {
 		row.ours = append(row.ours, now[0]-used[0])
 		row.theirs = append(row.theirs, now[1]-used[1])
 	}
-	if before, err = bed.ReadDisk(journal); err != nil {
+	before, err := bed.ReadDisk(journal)
+	if err != nil {
 		return err
 	}
 	return b.back(ours, theirs, before, filepath.Join(dir, "back"))

@@ -93,5 +93,6 @@ func (d *demo) show(dir string, programs bed.Binaries) error {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
+	d.summary()
 	return nil
 }

@@ -24,7 +24,9 @@ type demo struct {
 	xs     *bed.XS
 	xo     *bed.XO
 	before bed.Journal
+	files  int // on the XO's disk
 	number int
+	took   []string
 }
 
 func (d *demo) fill() error {
@@ -35,9 +37,10 @@ func (d *demo) fill() error {
 	if d.before, err = d.xo.ReadJournal(d.ctx); err != nil {
 		return err
 	}
-	files, size, err := measure(d.xo.Datastore)
+	var size int64
+	d.files, size, err = measure(d.xo.Datastore)
 	d.say("%d entries by DataStore.create: titles in many scripts, previews, files", len(d.before))
-	d.say("%s in %d files on its disk", mega(size), files)
+	d.say("%s in %d files on its disk", mega(size), d.files)
 	return err
 }
 
@@ -72,7 +75,7 @@ func (d *demo) list() error {
 		return err
 	}
 	files, size, err := measure(filepath.Join(d.xs.Root, d.xo.Options.Serial, "snapshots"))
-	d.say("on the server's disk: %s in %d files, two an entry", mega(size), files)
+	d.say("on the server's disk: %s in %d files, where the laptop had %d", mega(size), files, d.files)
 	return err
 }
 
@@ -174,10 +177,20 @@ func (d *demo) step(name string, do func() error) error {
 	fmt.Fprintf(d.out, "\n%2d  %s\n", d.number, strings.ToUpper(name[:1])+name[1:])
 	start := time.Now()
 	err := do()
+	took := time.Since(start).Seconds()
 	if err == nil {
-		d.say("%75s", fmt.Sprintf("%.2f s", time.Since(start).Seconds()))
+		d.say("%.2f s", took)
 	}
+	d.took = append(d.took, fmt.Sprintf("%2d  %-24s %6.2f s", d.number, name, took))
 	return err
+}
+
+func (d *demo) summary() {
+	d.title("\nIn short")
+	for _, line := range d.took {
+		d.say("%s", line)
+	}
+	d.say("%d entries, %s: backed up, lost, and brought back, byte for byte", len(d.before), mega(d.before.Bytes()))
 }
 
 func (d *demo) title(text string) { fmt.Fprintln(d.out, text) }
