@@ -60,7 +60,7 @@ func (c Child) Main() {
 // The collector's settings, for an XO of 256 MB. gokrazy leaves half a megabyte
 // of garbage for each file.
 const (
-	gcPercent  = 100
+	gcPercent  = 200
 	softMemory = 24 << 20
 )
 

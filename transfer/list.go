@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"io/fs"
+	"path"
 	"slices"
 	"sort"
 	"strings"
@@ -48,6 +49,19 @@ func (l *list) last() string {
 		return ""
 	}
 	return l.name(&l.entries[len(l.entries)-1])
+}
+
+// inside tells whether name, which follows the last one, is in a folder of the
+// list: that is either the last one itself or around it.
+func (l *list) inside(name string) bool {
+	parent := path.Dir(name)
+	if parent == "." {
+		return true
+	}
+	if last := l.last(); last != parent {
+		return strings.HasPrefix(last, parent+"/")
+	}
+	return l.entries[len(l.entries)-1].dir
 }
 
 // sort puts the list into the order by which rsync counts its files.
@@ -181,10 +195,14 @@ func (l *lister) check(name string, size int64) error {
 		return refusef("%s: neither a file nor a folder (mode %o)", quote(name), uint32(l.mode))
 	case l.mode&^(modeType|0o777) != 0:
 		return refusef("%s: mode %o", quote(name), uint32(l.mode))
+	case name == "." && !dir:
+		return refusef("the top is not a folder")
 	case size < 0:
 		return refusef("%s: a size of %d", quote(name), size)
 	case !follows(l.list.last(), name):
 		return refusef("%s: listed after %s, out of order or twice", quote(name), quote(l.list.last()))
+	case !l.list.inside(name):
+		return refusef("%s: in a folder that is not listed", quote(name))
 	case len(l.list.entries) >= l.limits.Files:
 		return refusef("%s: more than %d files", quote(name), l.limits.Files)
 	}

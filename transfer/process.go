@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -266,13 +265,13 @@ func (t *tail) explain(state error) *Error {
 	switch {
 	case strings.Contains(first, "out of memory") || strings.Contains(first, "cannot allocate memory"):
 		return &Error{Kind: Limit, Message: "the transfer needed more memory than it may have"}
-	case strings.HasPrefix(first, "panic: "):
-		// In a goroutine of gokrazy's, by what the peer sent.
+	case strings.HasPrefix(first, "panic: ") && strings.Contains(string(t.text), "gokrazy/rsync"):
+		// In a goroutine of its own, by what the peer sent.
 		return refusef("the other side broke rsync's protocol: %s", strings.TrimPrefix(first, "panic: "))
 	case first != "":
 		return &Error{Kind: Failed, Message: "the transfer ended: " + first}
-	case state == nil || errors.Is(state, exec.ErrWaitDelay):
+	case state == nil:
 		return &Error{Kind: Failed, Message: "the transfer ended without a word"}
 	}
-	return &Error{Kind: Failed, Message: fmt.Sprintf("the transfer ended: %v", state)}
+	return &Error{Kind: Failed, Message: fmt.Sprintf("the transfer ended, perhaps for want of memory: %v", state)}
 }

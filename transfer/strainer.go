@@ -56,7 +56,9 @@ func (s *strainer) fill() {
 		s.out = append(s.out, 0, 0, 0, 0)
 	}
 	for {
+		good := len(s.out)
 		if s.err = s.next(); s.err != nil {
+			s.out = s.out[:good]
 			break
 		}
 		if len(s.out) >= chunk || s.in.Buffered() == 0 || s.framed != framed {

@@ -38,8 +38,7 @@ func openDir(_ context.Context, spec json.RawMessage, _ func(any)) (fs.FS, error
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(s.Only)
-	return &dirFS{root: root, only: s.Only}, nil
+	return &dirFS{root: root, only: distinct(s.Only)}, nil
 }
 
 // dirFS is a real folder without links and devices. It lives as long as the
@@ -50,6 +49,18 @@ type dirFS struct {
 
 	mu   sync.Mutex
 	open *sharedFile // the file that was opened last, if it still is
+}
+
+// distinct sorts prefixes and drops those that begin with another.
+func distinct(prefixes []string) []string {
+	slices.Sort(prefixes)
+	kept := prefixes[:0]
+	for _, p := range prefixes {
+		if n := len(kept); n == 0 || !strings.HasPrefix(p, kept[n-1]) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
 }
 
 func (d *dirFS) has(name string, dir bool) bool {
