@@ -25,7 +25,7 @@ type handler struct{ s *Service }
 
 func (h handler) LookupObject(godbus.ObjectPath) (godbus.ServerObject, bool) { return h, true }
 func (h handler) LookupInterface(string) (godbus.Interface, bool)            { return h, true }
-func (h handler) LookupMethod(string) (godbus.Method, bool)                  { return invocation{h.s}, true }
+func (h handler) LookupMethod(string) (godbus.Method, bool)                  { return invocation(h), true }
 
 type invocation struct{ s *Service }
 
