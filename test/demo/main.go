@@ -25,36 +25,41 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// Not stopped before all is tidied up: a second Ctrl-C must not cut that short.
-	err := run(ctx, *bin, *entries)
+	err, untidy := run(ctx, *bin, *entries)
 	interrupted := ctx.Err() != nil
 	stop()
+	if interrupted {
+		err = errors.New("interrupted")
+	}
+	for _, err := range []error{err, untidy} {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "\ndemo:", err)
+		}
+	}
 	switch {
 	case interrupted:
-		fmt.Fprintln(os.Stderr, "\ninterrupted; everything is tidied up")
 		os.Exit(130)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "\ndemo:", err)
+	case err != nil || untidy != nil:
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, bin string, entries int) (err error) {
+// run answers what went wrong, and, apart from it, what was left behind.
+func run(ctx context.Context, bin string, entries int) (err, untidy error) {
 	programs, err := bed.BinariesIn(bin)
 	if err != nil {
-		return fmt.Errorf("%w (make build?)", err)
+		return fmt.Errorf("%w (make build?)", err), nil
 	}
 	dir, err := os.MkdirTemp("", "xo-demo-")
 	if err != nil {
-		return err
+		return err, nil
 	}
 	d := &demo{ctx: ctx, out: os.Stdout, entries: entries}
-	defer func() {
-		if err != nil && ctx.Err() == nil {
-			d.logs()
-		}
-		err = errors.Join(err, d.close(), os.RemoveAll(dir))
-	}()
-	return d.show(dir, programs)
+	err = d.show(dir, programs)
+	if err != nil && ctx.Err() == nil {
+		d.logs()
+	}
+	return err, errors.Join(d.close(), os.RemoveAll(dir))
 }
 
 func (d *demo) show(dir string, programs bed.Binaries) error {
