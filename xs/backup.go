@@ -21,14 +21,25 @@ func (s *session) backup(ctx context.Context) error {
 	if no := s.checkRequest(req); no != nil {
 		return s.refuse(no)
 	}
+	// The last word is said when lock and slot have been given back: who has
+	// heard it may come again at once.
+	last := s.hold(ctx, req)
+	return last()
+}
+
+// word is what remains to be said to the XO, and is the session's error.
+type word func() error
+
+// hold does the work under the account's lock.
+func (s *session) hold(ctx context.Context, req wire.BackupRequest) word {
 	folder, err := s.Store.Folder(s.account)
 	if err != nil {
-		return s.fail(err)
+		return s.failed(err)
 	}
 	defer folder.Close()
 	locked, err := folder.Lock()
 	if err != nil {
-		return s.fail(err)
+		return s.failed(err)
 	}
 	defer locked.Unlock()
 
@@ -36,18 +47,18 @@ func (s *session) backup(ctx context.Context) error {
 	// server says so.
 	latest, err := folder.Snapshots()
 	if err != nil {
-		return s.fail(err)
+		return s.failed(err)
 	}
 	if len(latest) > 0 && latest[0].Digest == req.Digest {
 		return s.confirm(locked, latest[0])
 	}
 	leave, no := s.room.enter()
 	if no != nil {
-		return s.refuse(no)
+		return s.failed(no)
 	}
 	defer leave()
 	if no := s.room.ready(); no != nil {
-		return s.refuse(no)
+		return s.failed(no)
 	}
 	return s.pull(ctx, locked, req)
 }
@@ -75,35 +86,29 @@ func (s *session) checkRequest(req wire.BackupRequest) *wire.Refusal {
 	return nil
 }
 
-// fail refuses because of an error of our own making, or not.
-func (s *session) fail(err error) error {
-	s.refuse(s.refusal(err)) // which the log need not have twice
-	return err
-}
-
-func (s *session) confirm(locked *store.Locked, rec wire.Snapshot) error {
+func (s *session) confirm(locked *store.Locked, rec wire.Snapshot) word {
 	confirmed, err := locked.Confirm(rec)
 	if err != nil {
 		// The Journal is safe all the same; only the note of it is older.
 		s.log.Error("confirmation not written", "snapshot", rec.ID, "error", err)
 	}
 	s.log.Info("confirmed", "snapshot", rec.ID)
-	return s.answer(wire.Answer{Action: wire.ActionConfirmed, Snapshot: &confirmed})
+	return func() error { return s.answer(wire.Answer{Action: wire.ActionConfirmed, Snapshot: &confirmed}) }
 }
 
 // pull receives into current and makes a snapshot of it.
-func (s *session) pull(ctx context.Context, locked *store.Locked, req wire.BackupRequest) error {
+func (s *session) pull(ctx context.Context, locked *store.Locked, req wire.BackupRequest) word {
 	begun := time.Now()
 	have, err := locked.Prepare(req.Digest)
 	if err != nil {
-		return s.fail(err)
+		return s.failed(err)
 	}
 	free, err := s.room.free()
 	if err != nil {
-		return s.fail(err)
+		return s.failed(err)
 	}
 	if req.Bytes-have > free.bytes {
-		return s.refuse(s.room.full())
+		return s.failed(s.room.full())
 	}
 	total := have + free.bytes
 	if quota := s.room.quota(); quota > 0 {
@@ -116,26 +121,28 @@ func (s *session) pull(ctx context.Context, locked *store.Locked, req wire.Backu
 			Time: s.Config.SessionTimeout},
 	}, nil)
 	if err != nil {
-		return s.fail(err)
+		return s.failed(err)
 	}
 	defer child.Close()
 	if err := s.answer(wire.Answer{Action: wire.ActionPull}); err != nil {
-		return err
+		return func() error { return err }
 	}
 	stats, err := child.Run(ctx, s.in, s.ch)
 	if err != nil {
-		return s.end(err)
+		return func() error { return s.end(err) }
 	}
 	moved := time.Now()
 	taken, err := locked.Take(s.work, store.Offer{Digest: req.Digest, Machine: s.key.Serial}, s.verified())
 	if err != nil {
-		return s.end(err)
+		return func() error { return s.end(err) }
 	}
 	s.log.Info("backed up", "snapshot", taken.Snapshot.ID, "confirmed", taken.Confirmed, "kept", len(taken.Kept),
 		"entries", taken.Snapshot.Entries, "bytes", taken.Snapshot.Bytes, "moved", stats.Moved, "received", stats.Received,
 		"confined", stats.Confined, "transfer", moved.Sub(begun), "verify", time.Since(moved))
-	s.report(wire.Report{End: true, Snapshot: &taken.Snapshot, Kept: taken.Kept})
-	return nil
+	return func() error {
+		s.report(wire.Report{End: true, Snapshot: &taken.Snapshot, Kept: taken.Kept})
+		return nil
+	}
 }
 
 // verified reports how far verification is, a few times a second.
@@ -147,10 +154,4 @@ func (s *session) verified() func(done, total int) {
 			s.report(wire.Report{Phase: "verify", Done: done, Total: total})
 		}
 	}
-}
-
-// end tells the XO what went wrong after the answer.
-func (s *session) end(err error) error {
-	s.report(wire.Report{End: true, Error: s.refusal(err)})
-	return err
 }

@@ -82,7 +82,7 @@ func parseUIDs(names []string) ([]datastore.UID, error) {
 	for i, name := range names {
 		var err error
 		if uids[i], err = datastore.ParseUID(name); err != nil {
-			return nil, &store.NameError{What: "uid", Name: name, Why: err.Error()}
+			return nil, &wire.Refusal{Code: wire.RefusedInput, Message: err.Error()}
 		}
 	}
 	return uids, nil

@@ -151,6 +151,20 @@ func (s *session) refuse(no *wire.Refusal) error {
 	return no
 }
 
+// fail refuses because of err.
+func (s *session) fail(err error) error {
+	s.refuse(s.refusal(err)) // which the log need not have beside err
+	return err
+}
+
+func (s *session) failed(err error) word { return func() error { return s.fail(err) } }
+
+// end tells the XO what went wrong after the answer.
+func (s *session) end(err error) error {
+	s.report(wire.Report{End: true, Error: s.refusal(err)})
+	return err
+}
+
 // report tells how it goes. Whoever does not listen learns nothing; a failure
 // shows on the data's own way.
 func (s *session) report(r wire.Report) {

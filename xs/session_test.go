@@ -1,7 +1,7 @@
 package xs
 
 import (
-	"context"
+	"crypto/rand"
 	"io"
 	"net"
 	"os"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/sugarlabs/xo-backupd/transfer"
 	"github.com/sugarlabs/xo-backupd/wire"
+	"github.com/sugarlabs/xo-backupd/xs/store"
 )
 
 func TestBackupAndRestore(t *testing.T) {
@@ -208,10 +209,11 @@ func TestTwoAtOnce(t *testing.T) {
 	waitFor(t, "the account is free", func() bool { return b.backup(b.client(), dir).refusal == nil })
 }
 
-// A transfer that is cut leaves the former state, and goes on afterwards.
+// A transfer that is cut, again and again, leaves the former state, and goes on
+// where it was: a part that arrived is not sent again.
 func TestCut(t *testing.T) {
 	b := newBed(t)
-	dir := journal(t, 20)
+	dir := journal(t, 5)
 	if o := b.backup(b.client(), dir); o.refusal != nil {
 		t.Fatal(o.refusal)
 	}
@@ -219,23 +221,81 @@ func TestCut(t *testing.T) {
 	if err := os.CopyFS(before, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
-	writeEntry(t, dir, 50, "large", make([]byte, 64<<20))
-	ctx, cancel := context.WithCancel(t.Context())
-	c := b.client()
-	go func() {
-		time.Sleep(50 * time.Millisecond)
-		c.Close()
-		cancel()
-	}()
-	if o, err := b.tryBackup(ctx, c, dir); err == nil && o.refusal == nil {
-		t.Log("it was done before the cut")
+	const size = 100 << 20
+	large := make([]byte, size)
+	rand.Read(large)
+	writeEntry(t, dir, 50, "large", large)
+	sent := 0
+	for i := range 5 {
+		conn, err := net.Dial("tcp", b.ssh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut := &cutter{Conn: conn, left: 18 << 20}
+		sc, chans, reqs, err := ssh.NewClientConn(cut, b.ssh, &ssh.ClientConfig{User: b.account,
+			Auth: []ssh.AuthMethod{ssh.PublicKeys(b.owner)}, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, err := b.tryBackup(t.Context(), ssh.NewClient(sc, chans, reqs), dir); err == nil && o.refusal == nil {
+			t.Fatalf("cut %d: %+v", i, o)
+		}
+		sent += 18<<20 - cut.left
+		got := filepath.Join(t.TempDir(), "x")
+		if _, no := b.restore(b.client(), "snapshots/latest", got); no != nil {
+			t.Fatal(no)
+		}
+		same(t, got, before)
+		waitFor(t, "the account is free", func() bool {
+			f, err := b.store.Folder(store.AccountID(b.account))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			l, err := f.Lock()
+			if err == nil {
+				l.Unlock()
+			}
+			return err == nil
+		})
+	}
+	conn, err := net.Dial("tcp", b.ssh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := &cutter{Conn: conn, left: 1 << 30}
+	sc, chans, reqs, err := ssh.NewClientConn(last, b.ssh, &ssh.ClientConfig{User: b.account,
+		Auth: []ssh.AuthMethod{ssh.PublicKeys(b.owner)}, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := b.backup(ssh.NewClient(sc, chans, reqs), dir); o.refusal != nil || len(o.kept) > 0 {
+		t.Fatalf("%+v", o)
+	}
+	sent += 1<<30 - last.left
+	if sent > size+5*10<<20 {
+		t.Errorf("%d MB were sent for %d", sent>>20, size>>20)
 	}
 	got := filepath.Join(t.TempDir(), "x")
-	waitFor(t, "a backup after the cut", func() bool { return b.backup(b.client(), dir).refusal == nil })
 	if _, no := b.restore(b.client(), "snapshots/latest", got); no != nil {
 		t.Fatal(no)
 	}
 	same(t, got, dir)
+}
+
+// cutter is a connection that is cut after so many bytes were written.
+type cutter struct {
+	net.Conn
+	left int
+}
+
+func (c *cutter) Write(p []byte) (int, error) {
+	if len(p) > c.left {
+		c.Conn.Close()
+		return 0, net.ErrClosed
+	}
+	c.left -= len(p)
+	return c.Conn.Write(p)
 }
 
 // What a hostile XO serves ends that session with the reason, and no more.

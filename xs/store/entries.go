@@ -132,7 +132,7 @@ func (s *Snapshot) File(name string) (io.ReadCloser, int64, error) {
 	base, kind, _ := strings.Cut(name, ".")
 	uid, err := datastore.ParseUID(base)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, &NameError{"entry", name, "is not a uid"}
 	}
 	if kind == "cjson" {
 		f, err := s.root.Open(uid.Path())
