@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"hash"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,8 +16,8 @@ type sums struct {
 	// parts are the mtimes of the parts, as modSeconds; nil where the data is
 	// one file.
 	parts []uint32
-	// calm says that nobody had the file open for writing after it was read.
-	calm bool
+	// writers is who had the file open for writing after it was read.
+	writers writers
 }
 
 var errChanged = errors.New("it changed while it was read")
@@ -24,8 +25,9 @@ var errChanged = errors.New("it changed while it was read")
 // sumData reads the data below the open folder UU, which must be as data says
 // before and after. Damage comes back as damage.
 func (l *looker) sumData(ctx context.Context, folder int, uid UID, data stamp) (sums, error) {
-	if s, ok := l.known[data]; ok {
-		return s, nil
+	known, ok := l.known[data]
+	if ok && known.writers != some {
+		return known, nil
 	}
 	if err := checkSize(data.size); err != nil {
 		return sums{}, damage(err.Error())
@@ -37,9 +39,17 @@ func (l *looker) sumData(ctx context.Context, folder int, uid UID, data stamp) (
 	if err != nil {
 		return sums{}, damage("its data cannot be read: " + err.Error())
 	}
-	defer unix.Close(fd)
+	keep := false
+	defer func() {
+		if !keep {
+			unix.Close(fd)
+		}
+	}()
 	if !hasStamp(fd, data) {
 		return sums{}, errChanged
+	}
+	if ok && writersOf(fd) == some {
+		return known, nil // still: no use in reading it again and again
 	}
 	l.reads++
 	s, err := l.sumFile(ctx, fd, data.size)
@@ -49,13 +59,33 @@ func (l *looker) sumData(ctx context.Context, folder int, uid UID, data stamp) (
 	if err != nil && err != errChanged {
 		return sums{}, damage("its data cannot be read: " + err.Error())
 	}
-	writers := writersOf(fd)
-	if err != nil || writers == some || !hasStamp(fd, data) {
+	s.writers = writersOf(fd)
+	if err != nil || !hasStamp(fd, data) {
 		return sums{}, errChanged
 	}
-	s.calm = writers == none
 	l.known[data] = s
+	if racy(time.Now().UnixNano(), data.mtime, data.ctime) {
+		keep = true
+		l.pin(data, fd)
+	}
 	return s, nil
+}
+
+// pin keeps young data open for as long as its sum is remembered: so the inode
+// cannot become another file's, with the same stamp.
+func (l *looker) pin(data stamp, fd int) {
+	const most = 32
+	if len(l.pins) == most {
+		unix.Close(l.pins[0].fd)
+		delete(l.known, l.pins[0].data)
+		l.pins = l.pins[1:]
+	}
+	l.pins = append(l.pins, pinned{data, fd})
+}
+
+type pinned struct {
+	data stamp
+	fd   int
 }
 
 func hasStamp(fd int, want stamp) bool {
@@ -110,7 +140,7 @@ type writers int
 
 const (
 	unknown writers = iota
-	none
+	none            // that is, by nobody
 	some
 )
 

@@ -41,7 +41,7 @@ func (s *Store) Entry(ctx context.Context, uid UID) (*Entry, error) {
 			return fmt.Errorf("entry %s: %w", uid, err)
 		}
 		defer unix.Close(folder)
-		r, err := l.read(ctx, folder, uid, accept)
+		r, err := l.readSoon(ctx, folder, uid, accept)
 		if err != nil {
 			return named(uid, err)
 		}
@@ -52,7 +52,7 @@ func (s *Store) Entry(ctx context.Context, uid UID) (*Entry, error) {
 	if err := try(uid, false); !errors.As(err, &d) {
 		return entry, err
 	}
-	var p patience
+	p := patience{most: l.timing.most}
 	var gaveUp error
 	p.add(uid, d)
 	err = p.work(ctx, try, func(uid UID, d *doubt) {
@@ -88,6 +88,7 @@ func (s *Store) Look(ctx context.Context, o LookOptions) (*Tree, error) {
 
 func (l *looker) lookAll(ctx context.Context, s *Store, o LookOptions) (*Tree, error) {
 	k := &look{looker: l, ctx: ctx, options: o, cached: loadCache(o.Cache), damaged: map[UID]DamagedError{}}
+	k.patience.most = l.timing.most
 	folders, err := k.list()
 	if err != nil {
 		return nil, fmt.Errorf("datastore: %s: %w", s.dir, err)
@@ -226,14 +227,14 @@ func (k *look) entry(folder int, uid UID, accept bool) error {
 	if old != nil && old.trusted {
 		if s, err := stateOf(folder, uid); err == nil && s == old.state {
 			if s.hasData() {
-				k.known[s.data] = sums{whole: old.data, parts: old.parts}
+				k.known[s.data] = sums{whole: old.data, parts: old.parts, writers: none}
 			}
 			k.records = append(k.records, old)
 			k.progress()
 			return nil
 		}
 	}
-	r, err := k.read(k.ctx, folder, uid, accept)
+	r, err := k.readSoon(k.ctx, folder, uid, accept)
 	if err == nil {
 		var rec *record
 		if rec, err = newRecord(r); err == nil {

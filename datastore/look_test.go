@@ -221,15 +221,14 @@ func TestCache(t *testing.T) {
 }
 
 // TestSameSizeSameInstant: data is changed in place to other bytes of the same
-// length, and the mtime is set back, a thousand times at once after a look. Only
-// distrust of young stamps can notice that on a file system with coarse ones;
-// here that is played by giving every stamp a whole second.
+// length, many times within a tick of the clock that makes the stamps. Only
+// distrust of young stamps can notice. See TestCoarseStamps, too.
 func TestSameSizeSameInstant(t *testing.T) {
 	dir, cache := t.TempDir(), filepath.Join(t.TempDir(), "cache")
 	uid := testUID(1)
 	entry := writePlain(t, dir, uid, "title", "version 0000")
 	s := openStore(t, dir)
-	for i := range 200 {
+	for i := range 500 {
 		want := fmt.Sprintf("version %04d", i)
 		f, err := os.OpenFile(filepath.Join(entry, "data"), os.O_WRONLY, 0)
 		must(t, err)

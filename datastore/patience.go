@@ -9,6 +9,7 @@ import (
 // patience reads entries again that did not hold still, all of them in turns,
 // so that one waits while the others do.
 type patience struct {
+	most    time.Duration
 	waiting []*waiting
 }
 
@@ -19,9 +20,6 @@ type waiting struct {
 }
 
 const (
-	// waitMost is how long a look waits for entries that do not hold still,
-	// all in all.
-	waitMost = 30 * time.Second
 	// waitFirst is the first pause between two tries; it doubles up to waitLong.
 	waitFirst = 10 * time.Millisecond
 	waitLong  = 200 * time.Millisecond
@@ -34,7 +32,7 @@ func (p *patience) add(uid UID, d *doubt) {
 // work calls try for each waiting entry until it is content, which is when it
 // returns anything but a doubt, or until time is up: then it calls giveUp.
 func (p *patience) work(ctx context.Context, try func(uid UID, accept bool) error, giveUp func(UID, *doubt)) error {
-	deadline := time.Now().Add(waitMost)
+	deadline := time.Now().Add(p.most)
 	for pause := waitFirst; len(p.waiting) > 0; pause = min(2*pause, waitLong) {
 		select {
 		case <-ctx.Done():

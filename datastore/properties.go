@@ -13,7 +13,7 @@ import (
 // 1,000 entries has 20,000 small files, and os.ReadFile takes twice the time.
 type properties struct {
 	buf   []byte
-	total int // bytes in the values read last
+	total int // bytes in the names and values read last
 }
 
 // read reads the metadata of an entry below the open folder UU. Damage comes
@@ -52,7 +52,9 @@ func (p *properties) read(folder int, uid UID) (map[string][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		left -= len(value)
+		if left -= len(name) + len(value); left < 0 {
+			return nil, damage(errTooMuch.Error())
+		}
 		metadata[name] = value
 	}
 	p.total = MaxFile - left

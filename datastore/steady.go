@@ -30,9 +30,24 @@ type looker struct {
 	props  properties
 	buf    []byte
 	known  map[stamp]sums // of data, by the file: entries with the same data share one
-	reads  int            // how many data files were read
-	before func(UID)      // for tests: called between reading data and metadata
+	pins   []pinned
+	reads  int // how many data files were read
+	timing timing
+	before func(UID) // for tests: called between reading data and metadata
 }
+
+// timing is how long what looks wrong must look the same to be taken for so.
+type timing struct {
+	missing time.Duration // long beside the moment between an unlink and a link
+	// dirty is long beside one change on a slow flash. After a change that
+	// failed, ds_clean stays away although nothing happens any more.
+	dirty time.Duration
+	// most is how long a look waits for entries that do not hold still, all
+	// in all.
+	most time.Duration
+}
+
+var fieldTiming = timing{missing: 2 * time.Second, dirty: 10 * time.Second, most: 30 * time.Second}
 
 func (s *Store) newLooker() (*looker, error) {
 	top, err := openDir(unix.AT_FDCWD, s.dir+"/.")
@@ -40,14 +55,18 @@ func (s *Store) newLooker() (*looker, error) {
 		return nil, &fs.PathError{Op: "open", Path: s.dir, Err: err}
 	}
 	return &looker{
-		top:   top,
-		flag:  cleanFlag{top: top, live: s.live, fd: -1},
-		known: map[stamp]sums{},
+		top:    top,
+		flag:   cleanFlag{top: top, live: s.live, fd: -1},
+		known:  map[stamp]sums{},
+		timing: s.timing,
 	}, nil
 }
 
 func (l *looker) close() {
 	l.flag.close()
+	for _, p := range l.pins {
+		unix.Close(p.fd)
+	}
 	unix.Close(l.top)
 }
 
@@ -71,13 +90,17 @@ type doubt struct {
 
 func (d *doubt) Error() string { return d.why }
 
-const (
-	// missingSettle is long beside the moment between an unlink and a link.
-	missingSettle = 2 * time.Second
-	// dirtySettle is long beside one change on a slow flash. After a change
-	// that failed, ds_clean stays away although nothing happens any more.
-	dirtySettle = 10 * time.Second
-)
+// readSoon tries again at once what changed while it was read: most likely that
+// was one change, and it is over.
+func (l *looker) readSoon(ctx context.Context, folder int, uid UID, accept bool) (*reading, error) {
+	for tries := 1; ; tries++ {
+		r, err := l.read(ctx, folder, uid, accept)
+		var d *doubt
+		if tries == 3 || !errors.As(err, &d) || d.why != errChanged.Error() {
+			return r, err
+		}
+	}
+}
 
 // read tries once. It returns a *doubt if another try may help, damage, or
 // fs.ErrNotExist. With accept the doubts that can settle are put aside.
@@ -95,14 +118,14 @@ func (l *looker) read(ctx context.Context, folder int, uid UID, accept bool) (*r
 	}
 	g := l.flag.hold()
 	if g == dirty && !accept {
-		return nil, &doubt{why: "Sugar's datastore is changing something and does not finish", state: s, settle: dirtySettle}
+		return nil, &doubt{why: "Sugar's datastore is changing something and does not finish", state: s, settle: l.timing.dirty}
 	}
 	now := time.Now().UnixNano()
 	again, err := stateOf(folder, uid)
 	if err == nil && again != s {
 		return nil, &doubt{why: errChanged.Error(), state: again}
 	}
-	r.state, r.trusted = again, !again.racy(now)
+	r.state, r.trusted = again, !again.racy(now) && r.sums.writers != some
 	if err == nil {
 		err = dataErr
 	}
@@ -115,7 +138,7 @@ func (l *looker) read(ctx context.Context, folder int, uid UID, accept bool) (*r
 	if err != nil {
 		return nil, err
 	}
-	if d := r.mismatch(); d != nil && !accept {
+	if d := l.mismatch(r); d != nil && !(accept && d.settle > 0) {
 		return nil, d
 	}
 	return r, nil
@@ -152,16 +175,27 @@ func (l *looker) fill(folder int, uid UID, r *reading) error {
 	return nil
 }
 
-// mismatch doubts an entry whose metadata speaks of other data than there is.
-// That can be simply so: an activity may store an old filesize.
-func (r *reading) mismatch() *doubt {
+// mismatch doubts an entry whose metadata speaks of other data than there is,
+// or whose data is being written. A file that is not written to can simply have
+// another size: an activity may store an old filesize. And one that is open
+// may be whole: an activity may edit the link that it was given.
+func (l *looker) mismatch(r *reading) *doubt {
 	size, err := strconv.ParseInt(string(r.entry.Metadata["filesize"]), 10, 64)
 	said := err == nil
+	if !r.state.hasData() {
+		if said && size > 0 || len(r.entry.Metadata["checksum"]) > 0 {
+			return &doubt{"its data is missing", r.state, l.timing.missing}
+		}
+		return nil
+	}
+	other := said && size != r.state.data.size
 	switch {
-	case r.state.hasData() && said && size != r.state.data.size && !r.sums.calm:
-		return &doubt{why: "its data is not as long as its metadata says", state: r.state, settle: missingSettle}
-	case !r.state.hasData() && (said && size > 0 || len(r.entry.Metadata["checksum"]) > 0):
-		return &doubt{why: "its data is missing", state: r.state, settle: missingSettle}
+	case r.sums.writers == some && other:
+		return &doubt{"its data is being written", r.state, 0}
+	case r.sums.writers == some:
+		return &doubt{"its data is being written", r.state, l.timing.dirty}
+	case r.sums.writers == unknown && other:
+		return &doubt{"its data is not as long as its metadata says", r.state, l.timing.missing}
 	}
 	return nil
 }

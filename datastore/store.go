@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -15,9 +16,10 @@ import (
 
 // Store is a Journal in layout 6: that of a running Sugar, or a raw copy.
 type Store struct {
-	dir  string
-	live func() bool
-	disk disk
+	dir    string
+	live   func() bool
+	disk   disk
+	timing timing
 }
 
 // Open opens the datastore in dir. live tells whether Sugar's service runs on
@@ -37,7 +39,7 @@ func Open(dir string, live func() bool) (*Store, error) {
 	if err := checkLayout(dir); err != nil {
 		return nil, err
 	}
-	return &Store{dir: dir, live: live, disk: realDisk()}, nil
+	return &Store{dir: dir, live: live, disk: realDisk(), timing: fieldTiming}, nil
 }
 
 // Create makes dir, if it is not there yet, into a datastore of layout 6 that
@@ -117,14 +119,16 @@ type state struct {
 
 func (s state) hasData() bool { return s.data != stamp{} }
 
-// racy tells whether the entry could still change without changing its state,
-// as seen at the moment now: stamps can be as coarse as a second (two on
-// FAT), and a clock that was set back proves nothing. It is git's "racily
-// clean".
-func (s state) racy(now int64) bool {
+// racy tells whether a file could still change without changing its stamps, as
+// seen at the moment now: they can be as coarse as a second (two on FAT), and a
+// clock that was set back proves nothing. It is git's "racily clean".
+func racy(now int64, stamps ...int64) bool {
 	const coarse = 2e9
-	newest := max(s.metadata.mtime, s.metadata.ctime, s.data.mtime, s.data.ctime)
-	return now-newest < coarse
+	return now-slices.Max(stamps) < coarse
+}
+
+func (s state) racy(now int64) bool {
+	return racy(now, s.metadata.mtime, s.metadata.ctime, s.data.mtime, s.data.ctime)
 }
 
 // damage is a reason, as words for a DamagedError.
