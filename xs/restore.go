@@ -68,6 +68,7 @@ func (s *session) restore(ctx context.Context, p string) error {
 		return err
 	}
 	stats, err := child.Run(ctx, s.in, s.ch)
+	leave() // before the last word: who has heard it may come again at once
 	if err != nil {
 		return s.end(err)
 	}

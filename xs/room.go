@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -26,11 +27,11 @@ func newRoom(dir string, c Config) *room {
 	return &room{dir: dir, config: c, slots: make(chan struct{}, c.MaxSessions), loadavg: "/proc/loadavg"}
 }
 
-// enter takes a slot, if there is one. leave gives it back.
+// enter takes a slot, if there is one. leave gives it back, once.
 func (r *room) enter() (leave func(), no *wire.Refusal) {
 	select {
 	case r.slots <- struct{}{}:
-		return func() { <-r.slots }, nil
+		return sync.OnceFunc(func() { <-r.slots }), nil
 	default:
 		return nil, r.busy(fmt.Sprintf("The school server is busy with %d other laptops.", cap(r.slots)))
 	}

@@ -46,6 +46,9 @@ const (
 	snapshotsDir = "snapshots"
 	currentDir   = "current"
 	latestLink   = "latest"
+	// The locks: who changes current and snapshots, who changes account.json.
+	folderLock  = ".lock"
+	accountLock = ".account.lock"
 )
 
 // Snapshots lists the records of all snapshots, newest first.
@@ -158,7 +161,7 @@ type Locked struct {
 // Lock takes the account for one session, or answers ErrInUse. What a cut left
 // behind is swept, since nobody can be using it.
 func (f *Folder) Lock() (*Locked, error) {
-	file, ok, err := tryLock(f.root, ".lock")
+	file, ok, err := tryLock(f.root, folderLock)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +189,12 @@ func (l *Locked) Unlock() {
 
 // mend brings the folder into a state that the invariants allow.
 func (l *Locked) mend() error {
+	// Nobody else has anything unfinished in here, but for account.json.
+	account, err := waitLock(l.root, accountLock)
+	if err != nil {
+		return err
+	}
+	defer account.Close()
 	for _, dir := range []string{".", snapshotsDir} {
 		names, err := readNames(l.root, dir)
 		if errors.Is(err, fs.ErrNotExist) {

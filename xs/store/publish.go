@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path"
-	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/sugarlabs/xo-backupd/wire"
 )
@@ -106,98 +102,4 @@ func writeNew(root *os.Root, name string, b []byte) error {
 	}
 	_, err = f.Write(b)
 	return errors.Join(err, f.Close())
-}
-
-// link is a file of a tree to be hard-linked from the tree in the folder from.
-type link struct{ from, path string }
-
-// linkAll hard-links files into the folder to, which exists and is empty. All
-// folders of a tree have the time 1, so that rsync has nothing to say of them.
-func (l *Locked) linkAll(links []link, to string) error {
-	slices.SortFunc(links, func(a, b link) int { return strings.Compare(a.path, b.path) })
-	dirs := &dirCache{root: l.root}
-	defer dirs.close()
-	made := ""
-	for i, link := range links {
-		sub := path.Dir(link.path)
-		if sub != "." && sub != made {
-			dirs.close()
-			if err := l.endDir(to, made); err != nil {
-				return err
-			}
-			if err := l.mkdir(to + "/" + sub); err != nil {
-				return err
-			}
-			made = sub
-		}
-		if err := dirs.link(link.from+"/"+link.path, to+"/"+link.path); err != nil {
-			return err
-		}
-		if i == len(links)/2 {
-			l.store.step("half linked")
-		}
-	}
-	if err := l.endDir(to, made); err != nil {
-		return err
-	}
-	return l.endDir(to, ".")
-}
-
-func (l *Locked) mkdir(name string) error {
-	if err := l.root.Mkdir(name, 0o755); err != nil {
-		return err
-	}
-	return l.root.Chmod(name, 0o755) // whatever the umask
-}
-
-func (l *Locked) endDir(to, sub string) error {
-	if sub == "" {
-		return nil
-	}
-	return l.root.Chtimes(path.Join(to, sub), time.Unix(1, 0), time.Unix(1, 0))
-}
-
-// dirCache keeps the folders open between which files are linked: one system
-// call a file instead of one for each part of both names.
-type dirCache struct {
-	root *os.Root
-	open map[string]*os.File
-}
-
-func (c *dirCache) link(from, to string) error {
-	src, err := c.dir(path.Dir(from))
-	if err != nil {
-		return err
-	}
-	dst, err := c.dir(path.Dir(to))
-	if err != nil {
-		return err
-	}
-	err = unix.Linkat(int(src.Fd()), path.Base(from), int(dst.Fd()), path.Base(to), 0)
-	if err != nil {
-		return &os.LinkError{Op: "link", Old: from, New: to, Err: err}
-	}
-	return nil
-}
-
-func (c *dirCache) dir(name string) (*os.File, error) {
-	if f, ok := c.open[name]; ok {
-		return f, nil
-	}
-	f, err := c.root.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	if c.open == nil {
-		c.open = map[string]*os.File{}
-	}
-	c.open[name] = f
-	return f, nil
-}
-
-func (c *dirCache) close() {
-	for _, f := range c.open {
-		f.Close()
-	}
-	c.open = nil
 }

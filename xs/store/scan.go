@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sugarlabs/xo-backupd/datastore"
 )
 
@@ -21,14 +23,9 @@ type fileSig struct {
 	mtime, ctime [2]int64
 }
 
-func inodeOf(fi fs.FileInfo) inode {
-	st := fi.Sys().(*syscall.Stat_t) // what Lstat answers on Linux
-	return inode{uint64(st.Dev), st.Ino}
-}
-
 func sigOf(fi fs.FileInfo) fileSig {
-	st := fi.Sys().(*syscall.Stat_t)
-	return fileSig{inodeOf(fi), fi.Size(),
+	st := fi.Sys().(*syscall.Stat_t) // what Lstat answers on Linux
+	return fileSig{inode{uint64(st.Dev), st.Ino}, fi.Size(),
 		[2]int64{int64(st.Mtim.Sec), int64(st.Mtim.Nsec)},
 		[2]int64{int64(st.Ctim.Sec), int64(st.Ctim.Nsec)}}
 }
@@ -58,7 +55,7 @@ const journalName = "journal.cjson"
 
 // scanTree looks at the travelling tree in root's folder dir.
 func scanTree(root *os.Root, dir string) (*tree, error) {
-	top, err := root.OpenRoot(dir)
+	top, err := root.Open(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -67,30 +64,35 @@ func scanTree(root *os.Root, dir string) (*tree, error) {
 	return t, t.scan(top, "")
 }
 
-func (t *tree) scan(root *os.Root, prefix string) error {
-	names, err := readNames(root, ".")
+// scan looks at one folder, by its descriptor: a tree has thousands of files,
+// and a path of four names costs four times as much. Links are not followed.
+func (t *tree) scan(dir *os.File, prefix string) error {
+	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		fi, err := root.Lstat(name)
-		if err != nil {
-			return err
+		var st unix.Stat_t
+		if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return &fs.PathError{Op: "stat", Path: dir.Name() + "/" + name, Err: err}
 		}
-		full := path.Join(prefix, name)
-		if err := allowed(full, fi); err != nil {
+		full := prefix + name
+		if err := allowed(full, &st); err != nil {
 			t.foreign = append(t.foreign, foreign{full, err})
 			continue
 		}
-		if !fi.IsDir() {
-			t.add(full, fi)
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			t.files[full] = treeFile{inode{uint64(st.Dev), st.Ino}, st.Size, int64(st.Mtim.Sec)}
+			if uid, ok := uidOf(full); ok {
+				t.entries[uid] = append(t.entries[uid], full)
+			}
 			continue
 		}
-		sub, err := root.OpenRoot(name)
+		sub, err := openDirAt(dir, name)
 		if err != nil {
 			return err
 		}
-		err = t.scan(sub, full)
+		err = t.scan(sub, full+"/")
 		sub.Close()
 		if err != nil {
 			return err
@@ -99,21 +101,16 @@ func (t *tree) scan(root *os.Root, prefix string) error {
 	return nil
 }
 
-func allowed(name string, fi fs.FileInfo) error {
-	if !fi.IsDir() && !fi.Mode().IsRegular() {
-		return fmt.Errorf("%.80q is neither a file nor a folder (%s)", name, fi.Mode().Type())
+// allowed tells whether what lies there has a place in a tree.
+func allowed(name string, st *unix.Stat_t) error {
+	dir := st.Mode&unix.S_IFMT == unix.S_IFDIR
+	if !dir && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("%.80q is neither a file nor a folder", name)
 	}
-	if special := fi.Mode() & (fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky); special != 0 {
-		return fmt.Errorf("%.80q has mode %s", name, fi.Mode())
+	if st.Mode&0o7000 != 0 {
+		return fmt.Errorf("%.80q has mode %#o", name, st.Mode&0o7777)
 	}
-	return datastore.CheckFile(name, fi.IsDir(), fi.Size(), fi.Mode().Perm())
-}
-
-func (t *tree) add(name string, fi fs.FileInfo) {
-	t.files[name] = treeFile{inodeOf(fi), fi.Size(), fi.ModTime().Unix()}
-	if uid, ok := uidOf(name); ok {
-		t.entries[uid] = append(t.entries[uid], name)
-	}
+	return datastore.CheckFile(name, dir, st.Size, fs.FileMode(st.Mode&0o777))
 }
 
 // uidOf answers which entry a file of a tree belongs to, by its name alone.

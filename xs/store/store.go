@@ -227,7 +227,7 @@ func (s *Store) edit(id AccountID, change func(*Account) error) error {
 	if _, err := s.Account(id); err != nil {
 		return err
 	}
-	unlock, err := waitLock(s.root, string(id)+"/.account.lock")
+	unlock, err := waitLock(s.root, string(id)+"/"+accountLock)
 	if err != nil {
 		return err
 	}
