@@ -30,11 +30,17 @@ func New(conn *dbus.Conn) *Client { return &Client{conn} }
 
 // Running tells whether the service runs. It does not start it.
 func (c *Client) Running(ctx context.Context) (bool, error) {
-	var running bool
-	if err := c.bus(ctx, "NameHasOwner", Name).Store(&running); err != nil {
+	var owner string
+	err := c.bus(ctx, "GetNameOwner", Name).Store(&owner)
+	var refused dbus.Error
+	switch {
+	case errors.As(err, &refused) && refused.Name == "org.freedesktop.DBus.Error.NameHasNoOwner":
+		return false, nil
+	case err != nil:
 		return false, fmt.Errorf("session bus: %w", err)
 	}
-	return running, nil
+	// While we hold the name nothing runs behind it.
+	return owner != c.conn.Names()[0], nil
 }
 
 func (c *Client) bus(ctx context.Context, method string, args ...any) *dbus.Call {
