@@ -26,8 +26,7 @@ const poll = 20 * time.Millisecond
 func (c *Client) Hold(ctx context.Context) (release func() error, err error) {
 	h := &hold{Client: c, done: make(chan struct{}), end: make(chan struct{})}
 	if err := h.acquire(ctx); err != nil {
-		_, releaseErr := c.conn.ReleaseName(Name)
-		return nil, fmt.Errorf("cannot stop Sugar's datastore: %w", errors.Join(err, releaseErr))
+		return nil, fmt.Errorf("cannot stop Sugar's datastore: %w", err)
 	}
 	go h.watch()
 	return h.release, nil
@@ -52,8 +51,19 @@ func (h *hold) acquire(ctx context.Context) error {
 	case dbus.RequestNameReplyPrimaryOwner:
 		return nil
 	case dbus.RequestNameReplyAlreadyOwner:
-		return errors.New("it is already held")
+		return errHeld
 	}
+	if err := h.takeOver(ctx, acquired); err != nil {
+		_, releaseErr := h.conn.ReleaseName(Name) // leaves the queue
+		return errors.Join(err, releaseErr)
+	}
+	return nil
+}
+
+var errHeld = errors.New("it is already held")
+
+// takeOver ends whoever is before us in the queue for the name.
+func (h *hold) takeOver(ctx context.Context, acquired <-chan *dbus.Signal) error {
 	var owner string
 	if err := h.bus(ctx, "GetNameOwner", Name).Store(&owner); err == nil {
 		if err := h.stop(ctx, owner); err != nil {
@@ -91,7 +101,7 @@ func (h *hold) stop(ctx context.Context, owner string) error {
 		return err
 	}
 	if int(pid) == os.Getpid() {
-		return errors.New("it is already held")
+		return errHeld
 	}
 	if err := syscall.Kill(int(pid), syscall.SIGTERM); err != nil && err != syscall.ESRCH {
 		return fmt.Errorf("process %d: %w", pid, err)
