@@ -165,15 +165,20 @@ func (g *guardReceive) statistics() error {
 // handshake, filter rules, requests.
 type guardSend struct {
 	strainer
-	dryRun bool
-	phase  int
-	sums   int   // left of the current request
-	sum    int32 // bytes of each
-	moved  int
+	// offered is complete when the first request is read: gokrazy lists its
+	// tree in between.
+	offered *list
+	dryRun  bool
+	sorted  bool
+	phase   int
+	sums    int   // left of the current request
+	sum     int32 // bytes of each
+	whole   bool  // the current request gets no sums
+	moved   int
 }
 
-func newGuardSend(r io.Reader, dryRun bool) *guardSend {
-	g := &guardSend{dryRun: dryRun}
+func newGuardSend(r io.Reader, offered *list, dryRun bool) *guardSend {
+	g := &guardSend{offered: offered, dryRun: dryRun}
 	g.in = bufio.NewReaderSize(r, chunk)
 	g.next = g.handshake
 	return g
@@ -201,11 +206,15 @@ func (g *guardSend) filters() error {
 	if n != 0 {
 		return refusef("filter rules (--exclude, --include) are not supported")
 	}
-	g.next = g.request
+	g.next, g.hold = g.request, true
 	return nil
 }
 
 func (g *guardSend) request() error {
+	if !g.sorted {
+		g.offered.sort()
+		g.sorted = true
+	}
 	i, err := g.int32()
 	if err != nil {
 		return err
@@ -217,17 +226,27 @@ func (g *guardSend) request() error {
 			g.next = func() error { return io.EOF }
 		}
 		return nil
-	case i < 0 || g.phase == 2:
-		return refusef("a request for file %d", i)
-	case g.dryRun:
+	case i < 0 || g.phase == 2 || int(i) >= len(g.offered.entries):
+		return refusef("a request for file %d of %d", i, len(g.offered.entries))
+	}
+	e := &g.offered.entries[i]
+	if e.dir {
+		return refusef("a request for the folder %s", quote(g.offered.name(e)))
+	}
+	if g.dryRun {
 		return nil
 	}
-	head, err := g.sumHead("a request")
+	had := len(g.out)
+	head, err := g.sumHead(quote(g.offered.name(e)))
 	if err != nil {
 		return err
 	}
 	g.moved++
 	g.sums, g.sum = int(head.count), head.sum
+	// gokrazy panics when it looks for blocks in an empty file.
+	if g.whole = e.size == 0; g.whole {
+		clear(g.out[had:])
+	}
 	if g.sums > 0 {
 		g.next = g.block
 	}
@@ -236,8 +255,12 @@ func (g *guardSend) request() error {
 
 // block: a rolling and a strong sum.
 func (g *guardSend) block() error {
+	had := len(g.out)
 	if _, err := g.bytes(4 + int(g.sum)); err != nil {
 		return err
+	}
+	if g.whole {
+		g.out = g.out[:had]
 	}
 	if g.sums--; g.sums == 0 {
 		g.next = g.request

@@ -20,7 +20,8 @@ func send(ctx context.Context, fsys fs.FS, job Job, r io.Reader, w *writer) (sta
 	if err != nil {
 		return stats, err
 	}
-	guard := newGuardSend(answerer{r, w}, dryRun(args))
+	offered := &offer{FS: fsys}
+	guard := newGuardSend(answerer{r, w}, &offered.list, dryRun(args))
 	// The sender answers in this goroutine, so that here, unlike in the
 	// receiver, a panic can be told as what it is.
 	defer func() {
@@ -36,7 +37,7 @@ func send(ctx context.Context, fsys fs.FS, job Job, r io.Reader, w *writer) (sta
 		}
 	}()
 	conn := rsyncd.NewConnection(guard, w, "")
-	return stats, server.HandleConnArgs(ctx, conn, &rsyncd.Module{Name: "tree", FS: fsys}, args)
+	return stats, server.HandleConnArgs(ctx, conn, &rsyncd.Module{Name: "tree", FS: offered}, args)
 }
 
 // request is what to ask gokrazy's server for, and of which tree.
@@ -64,6 +65,47 @@ func (j Job) request(fsys fs.FS) ([]string, fs.FS, error) {
 		return nil, nil, err
 	}
 	return append(args, ".", base), under{base, fsys}, nil
+}
+
+// offer notes what gokrazy lists of a tree as it walks through it.
+type offer struct {
+	fs.FS
+	list list
+}
+
+func (o *offer) note(name string, info fs.FileInfo) {
+	o.list.add(name, entry{dir: info.IsDir(), size: info.Size()})
+}
+
+func (o *offer) Stat(name string) (fs.FileInfo, error) {
+	info, err := fs.Stat(o.FS, name)
+	if err == nil {
+		o.note(name, info)
+	}
+	return info, err
+}
+
+func (o *offer) ReadDir(name string) ([]fs.DirEntry, error) {
+	all, err := fs.ReadDir(o.FS, name)
+	noted := make([]fs.DirEntry, len(all)) // all may be the tree's own
+	for i, e := range all {
+		noted[i] = offeredEntry{e, o, path.Join(name, e.Name())}
+	}
+	return noted, err
+}
+
+type offeredEntry struct {
+	fs.DirEntry
+	offer *offer
+	path  string
+}
+
+func (e offeredEntry) Info() (fs.FileInfo, error) {
+	info, err := e.DirEntry.Info()
+	if err == nil {
+		e.offer.note(e.path, info)
+	}
+	return info, err
 }
 
 func dryRun(args []string) bool {

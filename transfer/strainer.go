@@ -17,6 +17,9 @@ type strainer struct {
 	next func() error
 	// framed: what is passed on has to be in multiplex frames.
 	framed bool
+	// hold ends the present filling: next has to wait until what was passed on
+	// is read.
+	hold bool
 
 	out []byte // checked; out[off:] is not read yet
 	off int
@@ -61,10 +64,11 @@ func (s *strainer) fill() {
 			s.out = s.out[:good]
 			break
 		}
-		if len(s.out) >= chunk || s.in.Buffered() == 0 || s.framed != framed {
+		if len(s.out) >= chunk || s.in.Buffered() == 0 || s.hold || s.framed != framed {
 			break
 		}
 	}
+	s.hold = false
 	if !framed {
 		return
 	}

@@ -9,6 +9,12 @@ import (
 
 func TestMain(m *testing.M) {
 	testChild.Main()
+	if dir := os.Getenv("TRANSFER_TEST_PARENT"); dir != "" {
+		testParent(dir)
+	}
+	if dir := os.Getenv("TRANSFER_TEST_SERVER"); dir != "" {
+		os.Exit(testServer(dir, os.Args[1:]))
+	}
 	os.Exit(m.Run())
 }
 
