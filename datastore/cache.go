@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"os"
-	"path/filepath"
 )
 
 // record is what a tree and the cache keep of an entry: a few hundred bytes,
@@ -26,7 +24,7 @@ type record struct {
 // that. A change of what a record means needs another magic.
 const cacheMagic = "xo-backupd look 1\n"
 
-// saveCache writes the cache durably enough: whole or not at all.
+// saveCache writes the cache: whole, or it does not count.
 func saveCache(path string, records []*record) error {
 	if path == "" {
 		return nil
@@ -39,17 +37,15 @@ func saveCache(path string, records []*record) error {
 	sum := sha256.Sum256(b)
 	b = append(b, sum[:]...)
 
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	// No sync: a cache that a power cut damages is thrown away by its sum.
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
+	// No sync: a cache that a power cut damages is thrown away by its sum. So is
+	// one that two looks have written at the same time.
+	temporary := path + ".new"
+	err := os.WriteFile(temporary, b, 0o600)
+	if err == nil {
+		err = os.Rename(temporary, path)
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		os.Remove(temporary)
 	}
 	return err
 }

@@ -28,18 +28,18 @@ type Client struct {
 // New makes a client. The connection stays the caller's.
 func New(conn *dbus.Conn) *Client { return &Client{conn} }
 
-// Running tells whether the service runs. It does not start it.
+// Running tells whether the service runs. It does not start it. While we hold
+// its name (Hold), it does not run.
 func (c *Client) Running(ctx context.Context) (bool, error) {
 	var owner string
 	err := c.bus(ctx, "GetNameOwner", Name).Store(&owner)
 	var refused dbus.Error
-	switch {
-	case errors.As(err, &refused) && refused.Name == "org.freedesktop.DBus.Error.NameHasNoOwner":
+	if errors.As(err, &refused) && refused.Name == "org.freedesktop.DBus.Error.NameHasNoOwner" {
 		return false, nil
-	case err != nil:
+	}
+	if err != nil {
 		return false, fmt.Errorf("session bus: %w", err)
 	}
-	// While we hold the name nothing runs behind it.
 	return owner != c.conn.Names()[0], nil
 }
 

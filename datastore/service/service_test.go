@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/godbus/dbus/v5"
-
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/datastore/service"
 	"github.com/sugarlabs/xo-backupd/test/bed"
@@ -336,103 +334,5 @@ func TestSwap(t *testing.T) {
 	kept, err := bed.ReadDisk(filepath.Join(x.Profile, "datastore.replaced-"+time.Now().Format(time.DateOnly)))
 	if err != nil || len(kept) != 3 {
 		t.Errorf("kept %d entries, %v", len(kept), err)
-	}
-}
-
-// hammer calls the datastore without a pause, as the Journal would.
-func hammer(t *testing.T, x *bed.XO) (stop func()) {
-	t.Helper()
-	conn, err := x.Connect()
-	must(t, err)
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-end:
-				return
-			default:
-				conn.Object(service.Name, "/org/laptop/sugar/DataStore").Call(service.Name+".find", 0,
-					map[string]dbus.Variant{}, []string{"uid"})
-			}
-		}
-	}()
-	return func() {
-		close(end)
-		<-ended
-		conn.Close()
-	}
-}
-
-func TestHold(t *testing.T) {
-	x := startXO(t)
-	client := service.New(x.Conn)
-	other, err := x.Connect()
-	must(t, err)
-	defer other.Close()
-	pid := func() int {
-		t.Helper()
-		pid, err := x.ServicePID(t.Context(), service.Name)
-		must(t, err)
-		return pid
-	}
-	alive := func(pid int) bool {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		return err == nil && len(b) > 0
-	}
-	for range 3 {
-		// It does not run.
-		if running, err := client.Running(t.Context()); running || err != nil {
-			t.Fatal(running, err)
-		}
-		release, err := client.Hold(t.Context())
-		must(t, err)
-		if pid() != os.Getpid() {
-			t.Errorf("the name is %d's", pid())
-		}
-		if _, err := client.Hold(t.Context()); err == nil {
-			t.Error("held twice")
-		}
-		if _, err := service.New(other).Hold(t.Context()); err == nil {
-			t.Error("held twice, by two")
-		}
-		must(t, release())
-
-		// It runs.
-		finds(t, x, 0)
-		was := pid()
-		release, err = client.Hold(t.Context())
-		must(t, err)
-		if alive(was) {
-			t.Error("it still runs")
-		}
-		must(t, release())
-
-		// It is being started, and called without a pause.
-		stop := hammer(t, x)
-		for range 3 {
-			release, err = client.Hold(t.Context())
-			must(t, err)
-			for range 20 {
-				if pid() != os.Getpid() {
-					t.Error("somebody else has the name")
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
-			must(t, release())
-		}
-		stop()
-		finds(t, x, 0)
-		must(t, x.StopService(t.Context(), service.Name))
-	}
-	// Nobody is waited for longer than one wants to.
-	finds(t, x, 0)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := client.Hold(ctx); !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	if pid() == os.Getpid() {
-		t.Error("the name stayed with us")
 	}
 }
