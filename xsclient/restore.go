@@ -322,8 +322,7 @@ func (r *restore) nextBatch(tasks []task) (batch, rest []task, err error) {
 		return nil, nil, err
 	}
 	room := free - reserve
-	bound := min(max(room/2, 0), batchBytes)
-	var cost int64
+	var cost, size int64
 	for len(tasks) > 0 {
 		t := tasks[0]
 		switch {
@@ -332,11 +331,12 @@ func (r *restore) nextBatch(tasks []task) (batch, rest []task, err error) {
 				byteSize(t.cost), byteSize(max(room, 0))))
 			tasks = tasks[1:]
 			continue
-		case len(batch) > 0 && cost+t.cost > bound, len(batch) == batchEntries:
+		case len(batch) > 0 && (cost+t.cost > room || size+t.size > batchBytes), len(batch) == batchEntries:
 			return batch, tasks, nil
 		}
 		batch = append(batch, t)
 		cost += t.cost
+		size += t.size
 		tasks = tasks[1:]
 	}
 	return batch, nil, nil
