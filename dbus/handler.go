@@ -52,6 +52,9 @@ func (s *Service) answer(m *godbus.Message) (reply []any, err error) {
 	if err := s.activity.pass(s.calls); err != nil {
 		return nil, toDBus(err)
 	}
+	if name, other := addressee(m); other {
+		return s.passOn(m, name)
+	}
 	c, err := s.resolve(m)
 	if err != nil {
 		return nil, toDBus(err)

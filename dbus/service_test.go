@@ -333,3 +333,50 @@ func TestStatusChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestPassOn: what is asked of a name that the engine has for a while is answered
+// by whoever has it afterwards.
+func TestPassOn(t *testing.T) {
+	const (
+		name  = "org.laptop.sugar.DataStore"
+		iface = "org.laptop.sugar.DataStore"
+	)
+	b := bustest.Start(t)
+	s := serve(t, b, &fake{}, Config{})
+	if _, err := s.conn.RequestName(name, 0); err != nil {
+		t.Fatal(err)
+	}
+	caller, owner := b.Connect(t), b.Connect(t)
+	before := s.activity.calls()
+	find := caller.Object(name, "/org/laptop/sugar/DataStore").Go(iface+".find", 0, nil, map[string]godbus.Variant{"query": godbus.MakeVariant("turtle")}, []string{})
+	fail := caller.Object(name, "/org/laptop/sugar/DataStore").Go(iface+".fail", 0, nil)
+	bustest.Await(t, "the calls", func() bool { return s.activity.calls() == before+2 })
+	err := owner.ExportMethodTable(map[string]any{
+		"find": func(query map[string]godbus.Variant, properties []string) ([]map[string]godbus.Variant, uint32, *godbus.Error) {
+			return []map[string]godbus.Variant{query}, uint32(len(properties)), nil
+		},
+		"fail": func() *godbus.Error { return godbus.NewError("org.example.Failed", []any{"so it is"}) },
+	}, "/org/laptop/sugar/DataStore", iface)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := owner.RequestName(name, 0); err != nil { // queues behind us
+		t.Fatal(err)
+	}
+	if len(find.Done)+len(fail.Done) > 0 {
+		t.Fatal("answered while the name was held")
+	}
+	if _, err := s.conn.ReleaseName(name); err != nil {
+		t.Fatal(err)
+	}
+	var (
+		found []map[string]godbus.Variant
+		count uint32 = 7
+	)
+	if err := (<-find.Done).Store(&found, &count); err != nil || len(found) != 1 || found[0]["query"].Value() != "turtle" || count != 0 {
+		t.Errorf("%v %d %v", found, count, err)
+	}
+	if err := (<-fail.Done).Err; errorName(err) != "org.example.Failed" || err.Error() != "so it is" {
+		t.Error(err)
+	}
+}
