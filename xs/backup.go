@@ -1,9 +1,9 @@
 package xs
 
 import (
-	"context"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
@@ -13,7 +13,7 @@ import (
 )
 
 // backup pulls the XO's Journal, unless it is what the latest snapshot holds.
-func (s *session) backup(ctx context.Context) error {
+func (s *session) backup() error {
 	var req wire.BackupRequest
 	if err := s.open(&req, &req.Version); err != nil {
 		return err
@@ -23,7 +23,7 @@ func (s *session) backup(ctx context.Context) error {
 	}
 	// The last word is said when lock and slot have been given back: who has
 	// heard it may come again at once.
-	last := s.hold(ctx, req)
+	last := s.hold(req)
 	return last()
 }
 
@@ -31,7 +31,7 @@ func (s *session) backup(ctx context.Context) error {
 type word func() error
 
 // hold does the work under the account's lock.
-func (s *session) hold(ctx context.Context, req wire.BackupRequest) word {
+func (s *session) hold(req wire.BackupRequest) word {
 	folder, err := s.Store.Folder(s.account)
 	if err != nil {
 		return s.failed(err)
@@ -60,7 +60,7 @@ func (s *session) hold(ctx context.Context, req wire.BackupRequest) word {
 	if no := s.room.ready(); no != nil {
 		return s.failed(no)
 	}
-	return s.pull(ctx, locked, req)
+	return s.pull(locked, req)
 }
 
 func (s *session) checkRequest(req wire.BackupRequest) *wire.Refusal {
@@ -96,8 +96,10 @@ func (s *session) confirm(locked *store.Locked, rec wire.Snapshot) word {
 	return func() error { return s.answer(wire.Answer{Action: wire.ActionConfirmed, Snapshot: &confirmed}) }
 }
 
-// pull receives into current and makes a snapshot of it.
-func (s *session) pull(ctx context.Context, locked *store.Locked, req wire.BackupRequest) word {
+// pull receives into current and makes a snapshot of it. A connection that ends
+// ends what is to be read, and that ends the child, once it has put away what
+// came before: on a slow link each part that is whole counts.
+func (s *session) pull(locked *store.Locked, req wire.BackupRequest) word {
 	begun := time.Now()
 	have, err := locked.Prepare(req.Digest)
 	if err != nil {
@@ -114,7 +116,7 @@ func (s *session) pull(ctx context.Context, locked *store.Locked, req wire.Backu
 	if quota := s.room.quota(); quota > 0 {
 		total = min(total, quota)
 	}
-	child, err := transfer.Start(ctx, transfer.Job{
+	child, err := transfer.Start(s.work, transfer.Job{
 		Receive: locked.CurrentPath(),
 		Delete:  true,
 		Limits: transfer.Limits{FileSize: datastore.MaxFile, Total: max(total, 1), Files: s.Config.MaxFiles,
@@ -127,7 +129,9 @@ func (s *session) pull(ctx context.Context, locked *store.Locked, req wire.Backu
 	if err := s.answer(wire.Answer{Action: wire.ActionPull}); err != nil {
 		return func() error { return err }
 	}
-	stats, err := child.Run(ctx, s.in, s.ch)
+	awake := s.watch(child)
+	stats, err := child.Run(s.work, s.in, deaf{s.ch})
+	awake()
 	if err != nil {
 		return func() error { return s.end(err) }
 	}
@@ -154,4 +158,12 @@ func (s *session) verified() func(done, total int) {
 			s.report(wire.Report{Phase: "verify", Done: done, Total: total})
 		}
 	}
+}
+
+// deaf takes what the other side no longer listens to.
+type deaf struct{ w io.Writer }
+
+func (d deaf) Write(p []byte) (int, error) {
+	_, _ = d.w.Write(p) // the end of the connection shows when reading
+	return len(p), nil
 }

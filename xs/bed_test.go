@@ -328,7 +328,7 @@ func journal(t testing.TB, n int) string {
 		data := fmt.Appendf(nil, "data of %d", i)
 		switch {
 		case i == 7:
-			data = make([]byte, 20<<20) // three parts
+			data = make([]byte, 17<<20) // three parts
 			rand.Read(data)
 		case i%4 == 0:
 			data = nil

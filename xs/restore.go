@@ -67,7 +67,9 @@ func (s *session) restore(ctx context.Context, p string) error {
 	if err := s.answer(wire.Answer{Action: wire.ActionSend, Snapshot: &snap.Record}); err != nil {
 		return err
 	}
+	awake := s.watch(child)
 	stats, err := child.Run(ctx, s.in, s.ch)
+	awake()
 	leave() // before the last word: who has heard it may come again at once
 	if err != nil {
 		return s.end(err)
@@ -153,6 +155,7 @@ func (s *session) rsyncRead(ctx context.Context, args []string) error {
 		return err
 	}
 	defer child.Close()
+	defer s.watch(child)()
 	_, err = child.Run(ctx, s.in, s.ch)
 	return err
 }

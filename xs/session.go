@@ -105,7 +105,7 @@ func (n *connection) exec(ctx, work context.Context, ch ssh.Channel, command str
 	s.log.Debug("exec", "command", fmt.Sprintf("%.200q", command))
 	switch name {
 	case wire.CommandBackup:
-		err = s.backup(ctx)
+		err = s.backup()
 	case wire.CommandRestore:
 		err = s.restore(ctx, arg)
 	case wire.CommandAPI:
@@ -174,6 +174,34 @@ func (s *session) report(r wire.Report) {
 		r.Kept = r.Kept[:min(len(r.Kept), 1000)] // thousands of damaged entries
 		_ = wire.WriteLine(s.ch.Stderr(), r)
 	}
+}
+
+// watch closes the channel when nothing has moved in either direction for the
+// idle timeout: a laptop that is there and does nothing keeps a slot, and the
+// account, from others.
+func (s *session) watch(child *transfer.Process) (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(s.Config.IdleTimeout)
+		defer tick.Stop()
+		last := int64(-1)
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			sent, received := child.Progress()
+			if sent+received == last {
+				s.log.Warn("nothing moves: the session is ended")
+				s.ch.Close()
+				return
+			}
+			last = sent + received
+		}
+	})
+	return func() { close(done); wg.Wait() }
 }
 
 // refusal is the one place where an error becomes what an XO is told.

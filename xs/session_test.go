@@ -221,7 +221,7 @@ func TestCut(t *testing.T) {
 	if err := os.CopyFS(before, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
-	const size = 100 << 20
+	const size = 48 << 20
 	large := make([]byte, size)
 	rand.Read(large)
 	writeEntry(t, dir, 50, "large", large)
@@ -231,7 +231,7 @@ func TestCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cut := &cutter{Conn: conn, left: 18 << 20}
+		cut := &cutter{Conn: conn, left: 9 << 20}
 		sc, chans, reqs, err := ssh.NewClientConn(cut, b.ssh, &ssh.ClientConfig{User: b.account,
 			Auth: []ssh.AuthMethod{ssh.PublicKeys(b.owner)}, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
 		if err != nil {
@@ -240,7 +240,7 @@ func TestCut(t *testing.T) {
 		if o, err := b.tryBackup(t.Context(), ssh.NewClient(sc, chans, reqs), dir); err == nil && o.refusal == nil {
 			t.Fatalf("cut %d: %+v", i, o)
 		}
-		sent += 18<<20 - cut.left
+		sent += 9<<20 - cut.left
 		got := filepath.Join(t.TempDir(), "x")
 		if _, no := b.restore(b.client(), "snapshots/latest", got); no != nil {
 			t.Fatal(no)
@@ -273,7 +273,7 @@ func TestCut(t *testing.T) {
 		t.Fatalf("%+v", o)
 	}
 	sent += 1<<30 - last.left
-	if sent > size+5*10<<20 {
+	if sent > size+5*(4<<20) {
 		t.Errorf("%d MB were sent for %d", sent>>20, size>>20)
 	}
 	got := filepath.Join(t.TempDir(), "x")
@@ -412,6 +412,20 @@ func TestDeadPeer(t *testing.T) {
 		t.Fatalf("%+v %v", a, err)
 	}
 	frozen.frozen.Store(true)
+	waitFor(t, "the account is free again", func() bool { return b.backup(b.client(), dir).refusal == nil })
+}
+
+// A laptop that answers, and does nothing, is given up too.
+func TestIdlePeer(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.IdleTimeout = 200 * time.Millisecond })
+	dir := journal(t, 2)
+	e := b.exec(b.client(), "backup")
+	if a, err := e.ask(offer(t, dir)); err != nil || a.Action != wire.ActionPull {
+		t.Fatalf("%+v %v", a, err)
+	}
+	if err := e.Wait(); err == nil {
+		t.Error("exit status 0")
+	}
 	waitFor(t, "the account is free again", func() bool { return b.backup(b.client(), dir).refusal == nil })
 }
 

@@ -145,7 +145,7 @@ func (b *bed) backupWith(key, dir string) {
 func TestStockClient(t *testing.T) {
 	b := newBed(t)
 	command, key := b.stock()
-	dir := journal(t, 20)
+	dir := journal(t, 7)
 	b.backupWith(key, dir)
 	folder, err := b.store.Folder("SHC00000009")
 	if err != nil {
