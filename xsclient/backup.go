@@ -1,11 +1,9 @@
 package xsclient
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"time"
@@ -184,41 +182,30 @@ func (c *Client) serve(ctx context.Context, l *look, ch *channel, agreed *agreed
 		p.BytesDone = min(sent, p.Bytes)
 		progress(p)
 	})
-	reports := make(chan endOfReports, 1)
-	go func() {
-		end, err := readReports(ch.Stderr, func(r wire.Report) {
-			progress(Progress{Phase: r.Phase, Entries: r.Total, EntriesDone: r.Done, Bytes: p.Bytes, BytesDone: p.Bytes})
-		})
-		reports <- endOfReports{end, err}
-	}()
+	reports := ch.reports(func(r wire.Report) {
+		progress(Progress{Phase: r.Phase, Entries: r.Total, EntriesDone: r.Done, Bytes: p.Bytes, BytesDone: p.Bytes})
+	})
 	_, sendErr := l.child.Run(ctx, ch.Stdout, ch.Stdin)
 	stop()
 	ch.CloseWrite()
 	moved, _ := l.child.Progress()
 
-	var r endOfReports
-	select {
-	case r = <-reports:
-	case <-ctx.Done():
-		ch.Close()
-		<-reports
-		return wire.Report{}, moved, ctx.Err()
-	}
+	end, err := ch.lastReport(ctx, reports, sendErr)
 	switch {
 	case ctx.Err() != nil:
 		return wire.Report{}, moved, ctx.Err()
-	case r.err == nil && r.end.Error == nil && r.end.Snapshot != nil:
-		return r.end, moved, nil // the XS has verified it: what rsync thought of it does not matter
-	case r.err == nil && r.end.Error != nil:
-		err := refused(r.end.Error)
-		if r.end.Error.Code == wire.RefusedFailed {
+	case err == nil && end.Error == nil && end.Snapshot != nil:
+		return end, moved, nil // the XS has verified it: what rsync thought of it does not matter
+	case err == nil && end.Error != nil:
+		err := refused(end.Error)
+		if end.Error.Code == wire.RefusedFailed {
 			err = again(err)
 		}
 		return wire.Report{}, moved, err
 	case sendErr != nil:
 		return wire.Report{}, moved, again(transferError("sending the Journal", sendErr))
 	default:
-		return wire.Report{}, moved, again(unavailable("The school server stopped answering during the backup; it goes on from there next time.", r.err))
+		return wire.Report{}, moved, again(unavailable("The school server stopped answering during the backup; it goes on from there next time.", err))
 	}
 }
 
@@ -306,25 +293,4 @@ func (c *Client) openStore(ctx context.Context) (*datastore.Store, error) {
 		live, err := c.cfg.Datastore.Running(ctx)
 		return live || err != nil
 	})
-}
-
-// endOfReports is the last line of a session, or why there was none.
-type endOfReports struct {
-	end wire.Report
-	err error
-}
-
-// readReports reads what the XS says beside rsync's bytes, until its end.
-func readReports(stderr io.Reader, tell func(wire.Report)) (wire.Report, error) {
-	r := bufio.NewReader(stderr)
-	for {
-		var report wire.Report
-		if err := wire.ReadLine(r, &report); err != nil {
-			return wire.Report{}, err
-		}
-		if report.End {
-			return report, nil
-		}
-		tell(report)
-	}
 }

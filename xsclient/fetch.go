@@ -71,18 +71,32 @@ func (r *restore) fetchOnce(ctx context.Context, batch []task) error {
 		p.BytesDone = min(p.BytesDone+received, p.Bytes)
 		r.progress(p)
 	})
+	reports := ch.reports(func(wire.Report) {})
 	_, err = child.Run(ctx, ch.Stdout, ch.Stdin)
 	stop()
-	if ctx.Err() != nil {
+	ch.CloseWrite()
+	end, reportErr := ch.lastReport(ctx, reports, err)
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case reportErr == nil && end.Error != nil:
+		return refused(end.Error)
+	case err != nil:
+		return retryLostLink(transferError("fetching the backup", err))
+	case reportErr != nil:
+		return retryLostLink(unavailable("The school server stopped answering during the restore; it goes on from there next time.", reportErr))
 	}
-	if err != nil {
-		err = transferError("fetching the backup", err)
-		var e *Error
-		if errors.As(err, &e) && e.Code == ServerUnavailable {
-			return again(err)
-		}
-		return err
+	for _, k := range end.Kept {
+		r.atSchool[k.UID] = sentence(k.Reason)
 	}
 	return nil
+}
+
+// retryLostLink marks a link that broke as worth another try at once.
+func retryLostLink(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Code == ServerUnavailable {
+		return again(err)
+	}
+	return err
 }

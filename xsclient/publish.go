@@ -84,7 +84,11 @@ func (r *restore) verify(tree fs.FS, t task) (*arrival, error) {
 		r.skip(t.uid, "the copy at school is damaged: "+damaged.Reason)
 		return nil, nil
 	case errors.Is(err, fs.ErrNotExist):
-		r.skip(t.uid, "the school server did not send it")
+		reason := r.atSchool[string(t.uid)]
+		if reason == "" {
+			reason = "the school server did not send it"
+		}
+		r.skip(t.uid, "the copy at school is damaged: "+reason)
 		return nil, nil
 	case err != nil:
 		return nil, err

@@ -26,7 +26,7 @@ func (c *Client) Restore(ctx context.Context, opts RestoreOptions, progress func
 	if account == "" {
 		return Result{}, errNotRegistered()
 	}
-	r := &restore{c: c, account: account, progress: progress}
+	r := &restore{c: c, account: account, progress: progress, atSchool: map[string]string{}}
 	defer r.disconnect()
 	if err := r.begin(opts); err != nil {
 		return Result{}, err
@@ -168,6 +168,8 @@ type restore struct {
 	sink   sink
 	p      Progress
 	result Result
+	// atSchool says what the XS found wrong with entries that it did not send.
+	atSchool map[string]string
 	// were are the entries that the daemon was publishing when it was cut off.
 	were map[datastore.UID]bool
 }
