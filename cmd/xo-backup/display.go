@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -19,7 +20,7 @@ func (a *app) display() display {
 	case a.json:
 		return nothing{}
 	case a.bar:
-		return &bar{to: a.stderr}
+		return &bar{to: a.stderr, columns: a.columns}
 	default:
 		return &lines{to: a.stdout}
 	}
@@ -49,13 +50,18 @@ func (l *lines) close() {}
 
 // bar is for a terminal; one for each phase.
 type bar struct {
-	to    io.Writer
-	phase string
-	known bool
-	bar   *progressbar.ProgressBar
+	to      io.Writer
+	columns int // of the terminal: a line that wraps cannot be taken back
+	phase   string
+	known   bool
+	bar     *progressbar.ProgressBar
 }
 
-const barSteps = 1000
+const (
+	barSteps = 1000
+	barWidth = 16
+	barExtra = 12 // its percentage, frame and spaces
+)
 
 func (b *bar) update(p progress) {
 	if b.bar == nil || p.phase != b.phase || p.known != b.known {
@@ -67,20 +73,21 @@ func (b *bar) update(p progress) {
 		}
 		b.bar = progressbar.NewOptions64(steps,
 			progressbar.OptionSetWriter(b.to),
-			progressbar.OptionSetWidth(24),
+			progressbar.OptionSetWidth(barWidth),
 			progressbar.OptionSetPredictTime(false), // the daemon knows better
 			progressbar.OptionSetElapsedTime(false),
-			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionUseANSICodes(true),
 			progressbar.OptionClearOnFinish(),
 		)
 	}
-	b.bar.Describe(describe(p, time.Now()))
 	if p.known {
 		// The last step would end the bar; that is for close to do.
 		_ = b.bar.Set64(min(int64(p.fraction*barSteps), barSteps-1))
 	} else {
 		_ = b.bar.Add(1)
 	}
+	said := []rune(strings.Join(append(amounts(p), timeLeft(p, time.Now())...), ", "))
+	b.bar.Describe(string(said[:min(len(said), max(b.columns-barWidth-barExtra, 0))]))
 }
 
 func (b *bar) close() {

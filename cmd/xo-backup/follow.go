@@ -52,7 +52,9 @@ func (a *app) follow(d *daemon, job godbus.ObjectPath) (outcome, error) {
 	show := a.display()
 	defer show.close()
 	for {
-		show.update(progressOf(properties))
+		if text(properties["Result"]) == "" {
+			show.update(progressOf(properties))
+		}
 		select {
 		case change, ok := <-changes:
 			if !ok {

@@ -30,6 +30,9 @@ func main() {
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	a.person = term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd()))
 	a.bar = term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd()))
+	if a.columns, _, _ = term.GetSize(int(os.Stderr.Fd())); a.columns <= 0 {
+		a.columns = 80
+	}
 	os.Exit(a.run(os.Args[1:]))
 }
 
@@ -39,6 +42,7 @@ type app struct {
 	stdout, stderr io.Writer
 	person         bool // somebody is there to answer a question
 	bar            bool // progress is a bar; else it is lines
+	columns        int  // of the terminal
 	json           bool
 }
 

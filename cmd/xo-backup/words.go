@@ -7,39 +7,50 @@ import (
 	"time"
 )
 
-// phases in words; others are shown as they are.
+// phases in words, short enough for a line of a terminal; others are shown as
+// they are.
 var phases = map[string]string{
 	"":           "Starting",
-	"looking":    "Looking through the Journal",
-	"sending":    "Sending to the school server",
-	"verifying":  "The school server checks what arrived",
-	"waiting":    "Waiting for the school server",
+	"looking":    "Looking",
+	"sending":    "Sending",
+	"verify":     "The server checks",
+	"waiting":    "Waiting",
 	"comparing":  "Comparing",
-	"fetching":   "Fetching from the school server",
-	"publishing": "Putting entries into the Journal",
-	"replacing":  "Replacing the Journal",
+	"fetching":   "Fetching",
+	"verifying":  "Checking",
+	"publishing": "Putting back",
+	"replacing":  "Replacing",
 }
 
 // describe says how far a job is, in one line.
 func describe(p progress, now time.Time) string {
+	said := amounts(p)
+	if p.known {
+		said = append(said, fmt.Sprintf("%d %%", int(p.fraction*100)))
+	}
+	return strings.Join(append(said, timeLeft(p, now)...), ", ")
+}
+
+// amounts says what is done, and how much of it.
+func amounts(p progress) []string {
 	phase, ok := phases[p.phase]
 	if !ok {
 		phase = p.phase
 	}
-	said := []string{phase}
 	switch {
 	case p.bytes > 0 && p.bytesDone < p.bytes:
-		said = append(said, fmt.Sprintf("%s of %s", size(p.bytesDone), size(p.bytes)))
+		return []string{phase, fmt.Sprintf("%s of %s", size(p.bytesDone), size(p.bytes))}
 	case p.entries > 0:
-		said = append(said, fmt.Sprintf("%d of %d entries", p.done, p.entries))
+		return []string{phase, fmt.Sprintf("%d of %d entries", p.done, p.entries)}
 	}
-	if p.known {
-		said = append(said, fmt.Sprintf("%d %%", int(p.fraction*100)))
-	}
+	return []string{phase}
+}
+
+func timeLeft(p progress, now time.Time) []string {
 	if end := time.UnixMicro(int64(p.expectedEnd)); p.expectedEnd > 0 && end.After(now) {
-		said = append(said, duration(end.Sub(now))+" left")
+		return []string{duration(end.Sub(now)) + " left"}
 	}
-	return strings.Join(said, ", ")
+	return nil
 }
 
 // size in the units that people see in shops.
