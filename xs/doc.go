@@ -6,7 +6,7 @@
 //
 // # A backup, from the outside in
 //
-// The XO dials ssh; its key says which account it is (auth.go). It execs
+// The XO dials ssh; its key says which account it is (ssh.go). It execs
 // "backup" (session.go) and says in one line what it has. If that is what the
 // latest snapshot holds, it is confirmed and nothing moves. Else the server
 // looks again whether it has the time and the room (room.go), takes the

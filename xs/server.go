@@ -36,8 +36,6 @@ type running struct {
 	sshPort  string
 	regPort  string
 	room     *room
-	// stop ends what still runs when drained.
-	stop chan struct{}
 }
 
 // Serve serves until ctx ends, and then lets running sessions go on for
