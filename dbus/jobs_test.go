@@ -172,9 +172,8 @@ func TestPanic(t *testing.T) {
 	e := &fake{
 		register: func(context.Context) error { panic("oops") },
 		check: func(context.Context) (Availability, error) {
-			var m map[string]int
-			m["x"] = 1
-			return Availability{}, nil
+			none := []int{}
+			return Availability{Protocols: none[:len(none)+1]}, nil
 		},
 		backup: func(context.Context, string, func(Progress)) (Outcome, error) { panic(errors.New("ouch")) },
 	}
