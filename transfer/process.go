@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -262,8 +263,12 @@ func (t *tail) explain(state error) *Error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	first, _, _ := strings.Cut(strings.TrimSpace(string(t.text)), "\n")
+	// How Go's runtime, or its race detector, ends when it gets no more memory. It
+	// may also fault over it, on 32 bit, before it finds the words.
+	starved := slices.ContainsFunc([]string{"out of memory", "cannot allocate memory", "failed to allocate", "SIGSEGV: "},
+		func(words string) bool { return strings.Contains(first, words) })
 	switch {
-	case strings.Contains(first, "out of memory") || strings.Contains(first, "cannot allocate memory"):
+	case starved:
 		return &Error{Kind: Limit, Message: "the transfer needed more memory than it may have"}
 	case strings.HasPrefix(first, "panic: ") && strings.Contains(string(t.text), "gokrazy/rsync"):
 		// In a goroutine of its own, by what the peer sent.

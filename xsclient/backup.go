@@ -58,6 +58,7 @@ func (c *Client) Backup(ctx context.Context, opts BackupOptions, progress func(P
 			c.recordBackup(result, err)
 			return result, err
 		}
+		progress(Progress{Phase: "waiting"})
 		if err := c.sleep(ctx, backoff(wait, e.RetryAfter)); err != nil {
 			return Result{}, err
 		}

@@ -3,8 +3,10 @@ package xsclient
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
@@ -95,6 +97,9 @@ type look struct {
 
 // startLook looks at the Journal. Close the look's child in the end.
 func (c *Client) startLook(ctx context.Context, progress func(Progress)) (*look, error) {
+	if _, err := os.Stat(c.cfg.Profile.Datastore()); errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{Code: Failed, Message: "There is no Journal on this laptop yet, so there is nothing to back up.", Err: err}
+	}
 	live, err := c.cfg.Datastore.Running(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("asking whether Sugar's datastore runs: %w", err)

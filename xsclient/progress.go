@@ -10,7 +10,7 @@ import (
 
 // Progress is how far an operation is.
 type Progress struct {
-	Phase          string // one word: looking, sending, verifying, comparing, fetching, publishing, replacing
+	Phase          string // one word: waiting (for a busy server), looking, sending, verifying, comparing, fetching, publishing, replacing
 	Bytes          int64  // to move in all, as far as is known; 0: not known
 	BytesDone      int64
 	Entries        int

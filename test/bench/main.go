@@ -61,6 +61,14 @@ func run(ctx context.Context, bin string, c config) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w (make build?)", err)
 	}
+	alone, err := os.Open(bin)
+	if err != nil {
+		return err
+	}
+	defer alone.Close()
+	if err := syscall.Flock(int(alone.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("another benchmark runs, and both would be wrong: %w", err)
+	}
 	dir, err := os.MkdirTemp("", "xo-bench-")
 	if err != nil {
 		return err
