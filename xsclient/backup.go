@@ -125,6 +125,9 @@ func (c *Client) backupOnce(ctx context.Context, agreed *agreed, progress func(P
 	}
 	switch answer.Action {
 	case wire.ActionConfirmed:
+		if answer.Snapshot == nil || answer.Snapshot.Digest != l.summary.Digest {
+			return Result{}, 0, badAnswer("confirmed another Journal than was offered")
+		}
 		result, err := c.backedUp(agreed, l, answer.Snapshot, nil)
 		return result, 0, err
 	case wire.ActionPull:
@@ -134,6 +137,11 @@ func (c *Client) backupOnce(ctx context.Context, agreed *agreed, progress func(P
 	end, moved, err := c.serve(ctx, l, ch, agreed, progress)
 	if err != nil {
 		return Result{}, moved, err
+	}
+	if end.Snapshot.Digest != l.summary.Digest && len(end.Kept) == 0 {
+		// rsync took a file for another of the same size and time. The XS
+		// remembers, and asks for it when the same tree is offered again.
+		return Result{}, moved, again(&Error{Code: Damaged, Message: "What arrived at the school server is not what this laptop sent; please back up again."})
 	}
 	result, err := c.backedUp(agreed, l, end.Snapshot, end.Kept)
 	return result, moved, err

@@ -115,7 +115,11 @@ func (s *XS) end(signal syscall.Signal) error {
 	}
 	cmd := s.cmd
 	s.cmd = nil
-	_ = cmd.Process.Signal(signal)
+	to := cmd.Process.Pid
+	if len(s.Options.Wrap) > 0 {
+		to = -to // what it is wrapped in may keep a signal to itself
+	}
+	_ = syscall.Kill(to, signal)
 	stuck := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
 	_ = cmd.Wait()
 	var err error

@@ -5,21 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-
-	"github.com/sugarlabs/xo-backupd/test/bed"
 )
 
 // wire counts the bytes of a backup that finds nothing changed, and of a first
 // one, through the same counting proxy on both sides.
 func (b *bench) wire() (err error) {
 	dir := filepath.Join(b.dir, "wire")
-	master := filepath.Join(dir, "datastore")
-	if _, err := bed.WriteRaw(master, b.entries, 0, 100); err != nil {
-		return err
-	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	ours, err := newOurs(b.ctx, filepath.Join(dir, "ours"), master, b.programs, with{line: true})
+	ours, err := newOurs(b.ctx, filepath.Join(dir, "ours"), b.master, b.programs, with{line: true})
 	if err != nil {
 		return err
 	}
@@ -61,16 +56,19 @@ func (b *bench) wire() (err error) {
 // confined children answers before.
 func (b *bench) syncs() (err error) {
 	dir := filepath.Join(b.dir, "syncs")
-	master := filepath.Join(dir, "datastore")
-	if _, err := bed.WriteRaw(master, b.entries, 0, 200); err != nil {
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	strace, err := exec.LookPath("strace") // the bus wants a whole path
+	if err != nil {
+		return err
+	}
 	trace := func(name string) []string {
-		return []string{"strace", "-f", "--seccomp-bpf", "-qq", "-A", "-e", "signal=none",
+		return []string{strace, "-f", "--seccomp-bpf", "-qq", "-A", "-e", "signal=none",
 			"-e", "trace=fsync,fdatasync,syncfs,sync,sync_file_range", "-o", filepath.Join(dir, name)}
 	}
-	ours, err := newOurs(b.ctx, filepath.Join(dir, "ours"), master, b.programs,
+	ours, err := newOurs(b.ctx, filepath.Join(dir, "ours"), b.master, b.programs,
 		with{wrapDaemon: trace("daemon"), wrapServer: trace("server")})
 	if err != nil {
 		return err

@@ -31,6 +31,7 @@ func main() {
 	flag.IntVar(&c.entries, "entries", 1000, "how many entries the Journal has")
 	flag.IntVar(&c.manyEntries, "many", 5000, "how many entries the Journal has that memory is measured with")
 	flag.Int64Var(&c.bigFile, "big", 500<<20, "the size of one file among them")
+	flag.StringVar(&c.in, "dir", os.TempDir(), "a folder on the disk to measure on")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *bin, c)
@@ -44,6 +45,7 @@ func main() {
 type config struct {
 	rounds, entries, manyEntries int
 	bigFile                      int64
+	in                           string
 }
 
 // bench is what all measurements share.
@@ -52,6 +54,8 @@ type bench struct {
 	ctx      context.Context
 	dir      string
 	programs bed.Binaries
+	master   string // a Journal of c.entries
+	uids     []string
 	table    table
 	notes    []string
 }
@@ -69,7 +73,7 @@ func run(ctx context.Context, bin string, c config) (err error) {
 	if err := syscall.Flock(int(alone.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("another benchmark runs, and both would be wrong: %w", err)
 	}
-	dir, err := os.MkdirTemp("", "xo-bench-")
+	dir, err := os.MkdirTemp(c.in, "xo-bench-")
 	if err != nil {
 		return err
 	}
@@ -79,6 +83,7 @@ func run(ctx context.Context, bin string, c config) (err error) {
 		name string
 		do   func() error
 	}{
+		{"writing a Journal", b.journal},
 		{"times", b.times},
 		{"bytes on the wire", b.wire},
 		{"fsyncs", b.syncs},
@@ -91,7 +96,7 @@ func run(ctx context.Context, bin string, c config) (err error) {
 			fmt.Fprintln(os.Stderr)
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
-		fmt.Fprintf(os.Stderr, " measured in %.0f s\n", time.Since(start).Seconds())
+		fmt.Fprintf(os.Stderr, " took %.0f s\n", time.Since(start).Seconds())
 	}
 	b.table.print(os.Stdout)
 	for _, note := range b.notes {
