@@ -57,8 +57,9 @@ func (c Child) Main() {
 	os.Exit(0)
 }
 
-// The collector's settings, for an XO of 256 MB. gokrazy leaves half a megabyte
-// of garbage for each file.
+// The collector's settings, for an XO of 256 MB. gokrazy's sender leaves half a
+// megabyte of garbage for each file: with Go's own settings a third of the work
+// is collecting it, with these the child stays below 30 MB.
 const (
 	gcPercent  = 200
 	softMemory = 24 << 20

@@ -34,7 +34,7 @@ type Process struct {
 
 // Start starts a child. If it sends, its Source begins at once, and each of its
 // reports comes to onReport, one at a time; onReport may be nil. When ctx ends,
-// so does the child.
+// so does the child. Close it in any case.
 func Start(ctx context.Context, job Job, onReport func(json.RawMessage)) (*Process, error) {
 	job.Limits = job.Limits.withDefaults()
 	line, err := json.Marshal(job)
@@ -58,7 +58,6 @@ func Start(ctx context.Context, job Job, onReport func(json.RawMessage)) (*Proce
 		}()
 		p.watch(onReport)
 		<-write
-		p.control.Close()
 		if ctx.Err() != nil && p.stats == nil {
 			p.err = context.Cause(ctx)
 		}
@@ -72,23 +71,28 @@ func (p *Process) exec() error {
 	if err != nil {
 		return err
 	}
-	if err := unix.SetNonblock(pair[0], true); err != nil { // for Go's poller
-		return err
-	}
-	p.control = os.NewFile(uintptr(pair[0]), "control")
 	theirs := os.NewFile(uintptr(pair[1]), "control")
 	defer theirs.Close()
+	err = unix.SetNonblock(pair[0], true) // for Go's poller
+	p.control = os.NewFile(uintptr(pair[0]), "control")
+	if err != nil {
+		p.closeAll()
+		return err
+	}
 	childIn, in, err := os.Pipe()
 	if err != nil {
+		p.closeAll()
 		return err
 	}
 	defer childIn.Close()
+	p.in = in
 	out, childOut, err := os.Pipe()
 	if err != nil {
+		p.closeAll()
 		return err
 	}
 	defer childOut.Close()
-	p.in, p.out = in, out
+	p.out = out
 
 	// Not os.Executable: this is the program that runs, even when another has
 	// been installed in its place since.
@@ -216,7 +220,10 @@ func (p *Process) kill() {
 	_ = p.cmd.Process.Kill() // gone already: as wanted
 }
 
+// closeAll is for when the child is gone, or never was. Closing twice, or what
+// is nil, does nothing.
 func (p *Process) closeAll() {
+	p.control.Close()
 	p.in.Close()
 	p.out.Close()
 }

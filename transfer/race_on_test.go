@@ -1,0 +1,6 @@
+//go:build race
+
+package transfer
+
+// race: the race detector takes memory of its own.
+const race = true
