@@ -66,7 +66,7 @@ func (b *bench) syncs() (err error) {
 	}
 	trace := func(name string) []string {
 		return []string{strace, "-f", "--seccomp-bpf", "-qq", "-A", "-e", "signal=none",
-			"-e", "trace=fsync,fdatasync,syncfs,sync,sync_file_range", "-o", filepath.Join(dir, name)}
+			"-e", "trace=fsync,fdatasync,syncfs,sync,sync_file_range", "-o", filepath.Join(dir, name+".trace")}
 	}
 	ours, err := newOurs(b.ctx, filepath.Join(dir, "ours"), b.master, b.programs,
 		with{wrapDaemon: trace("daemon"), wrapServer: trace("server")})
@@ -101,9 +101,9 @@ func (b *bench) syncs() (err error) {
 			return err
 		}
 		row := b.table.row("fsyncs and their like, "+work.name, count, "rsync(1) asks for none", 0)
-		daemon, err1 := calls(filepath.Join(dir, "daemon"))
-		server, err2 := calls(filepath.Join(dir, "server"))
-		rivals, err3 := calls(filepath.Join(dir, "theirs"))
+		daemon, err1 := calls(filepath.Join(dir, "daemon.trace"))
+		server, err2 := calls(filepath.Join(dir, "server.trace"))
+		rivals, err3 := calls(filepath.Join(dir, "theirs.trace"))
 		if err := errors.Join(err1, err2, err3); err != nil {
 			return err
 		}

@@ -27,7 +27,8 @@ type rival struct {
 	user    string
 	port    string
 	sshd    *exec.Cmd
-	privsep bool // we made the folder
+	ended   chan struct{} // closed when sshd has
+	privsep bool          // we made the folder
 	strace  []string
 
 	snapshots int
@@ -96,23 +97,31 @@ func (r *rival) serve(ctx context.Context) error {
 		r.sshd = nil
 		return err
 	}
+	r.ended = make(chan struct{})
+	go func() {
+		_ = r.sshd.Wait()
+		close(r.ended)
+	}()
 	for {
 		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", "127.0.0.1:"+r.port)
 		if err == nil {
 			return c.Close()
 		}
-		if ctx.Err() != nil || syscall.Kill(r.sshd.Process.Pid, 0) != nil {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.ended:
 			said, _ := os.ReadFile(r.path("sshd.log"))
-			return fmt.Errorf("sshd: %w: %s", err, said)
+			return fmt.Errorf("sshd ended: %s", said)
+		case <-time.After(5 * time.Millisecond):
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
 func (r *rival) close() error {
 	if r.sshd != nil {
 		_ = syscall.Kill(-r.sshd.Process.Pid, syscall.SIGTERM) // strace's child too
-		_ = r.sshd.Wait()
+		<-r.ended
 	}
 	if r.privsep {
 		_ = os.Remove(privsep)
