@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -293,8 +294,14 @@ func (c *Client) recordBackup(r Result, err error) {
 	}
 }
 
-// lookCache is where the look at the Journal remembers what it has read.
-func (c *Client) lookCache() string { return filepath.Join(c.cfg.CacheDir, "look") }
+// lookCache is where the look at the Journal remembers what it has read. It
+// makes the folder; where it cannot, a look costs more and is as good.
+func (c *Client) lookCache() string {
+	if err := os.MkdirAll(c.cfg.CacheDir, 0o700); err != nil {
+		c.cfg.Log.Debug("no cache", "error", err)
+	}
+	return filepath.Join(c.cfg.CacheDir, "look")
+}
 
 // openStore opens the Journal on disk.
 func (c *Client) openStore(ctx context.Context) (*datastore.Store, error) {

@@ -104,9 +104,10 @@ func (c *Client) startLook(ctx context.Context, progress func(Progress)) (*look,
 	if err != nil {
 		return nil, fmt.Errorf("asking whether Sugar's datastore runs: %w", err)
 	}
+	cache := c.lookCache()
 	spec, err := json.Marshal(lookSpec{
 		Dir:   c.cfg.Profile.Datastore(),
-		Cache: c.lookCache(),
+		Cache: cache,
 		Owner: c.owner(ctx),
 		Live:  live,
 	})
@@ -118,7 +119,7 @@ func (c *Client) startLook(ctx context.Context, progress func(Progress)) (*look,
 		Send:  journalSource,
 		Spec:  spec,
 		Read:  []string{c.cfg.Profile.Datastore()},
-		Write: []string{filepath.Dir(c.lookCache())},
+		Write: []string{filepath.Dir(cache)},
 	}, func(raw json.RawMessage) {
 		var r lookReport
 		if json.Unmarshal(raw, &r) != nil {

@@ -99,6 +99,10 @@ func TestSnapshots(t *testing.T) {
 	if dirs := snapshotDirs(t, s); len(dirs) != 1 {
 		t.Fatalf("after two backups of the same: %v", dirs)
 	}
+	// What was read once is remembered, so that the next look reads nothing.
+	if st, err := os.Stat(filepath.Join(x.Home, ".cache/xo-backupd/look")); err != nil || st.Size() == 0 {
+		t.Errorf("the look's cache: %v", err)
+	}
 	must(t, x.Update(t.Context(), uids[3], bed.Samples(1, 50)[0]))
 	must(t, x.Settle(t.Context()))
 	done(t, x, "Backup")
