@@ -19,7 +19,7 @@ func (b *bench) wire() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ours.close()) }()
-	theirs, err := newRival(b.ctx, filepath.Join(dir, "theirs"), nil)
+	theirs, err := newRival(b.ctx, filepath.Join(dir, "theirs"))
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (b *bench) wire() (err error) {
 
 // syncs counts fsync and its like, on both ends, by strace. With --seccomp-bpf it
 // sees those that reach the kernel only, not those that the filter of our
-// confined children answers before.
+// confined children answers before. rsync(1) without --fsync asks for none.
 func (b *bench) syncs() (err error) {
 	dir := filepath.Join(b.dir, "syncs")
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
@@ -64,67 +64,60 @@ func (b *bench) syncs() (err error) {
 	if err != nil {
 		return err
 	}
-	trace := func(name string) []string {
+	daemon, server := filepath.Join(dir, "daemon.trace"), filepath.Join(dir, "server.trace")
+	trace := func(file string) []string {
 		return []string{strace, "-f", "--seccomp-bpf", "-qq", "-A", "-e", "signal=none",
-			"-e", "trace=fsync,fdatasync,syncfs,sync,sync_file_range", "-o", filepath.Join(dir, name+".trace")}
+			"-e", "trace=fsync,fdatasync,syncfs,sync,sync_file_range", "-o", file}
 	}
 	ours, err := newOurs(b.ctx, filepath.Join(dir, "ours"), b.master, b.programs,
-		with{wrapDaemon: trace("daemon"), wrapServer: trace("server")})
+		with{wrapDaemon: trace(daemon), wrapServer: trace(server)})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ours.close()) }()
-	theirs, err := newRival(b.ctx, filepath.Join(dir, "theirs"), trace("theirs"))
-	if err != nil {
+	if _, err := calls(daemon, server); err != nil { // those of registering
 		return err
 	}
-	defer func() { err = errors.Join(err, theirs.close()) }()
-
-	empty := filepath.Join(dir, "back")
 	for _, work := range []struct {
-		name         string
-		ours, theirs func() error
+		name string
+		do   func() error
 	}{
-		{"first backup",
-			func() error { return ours.backup(b.ctx) },
-			func() error { return theirs.backup(b.ctx, ours.xo.Datastore, theirs.port) }},
-		{"full restore",
-			func() error {
-				return errors.Join(ours.xo.WipeJournal(b.ctx), ours.restore(b.ctx))
-			},
-			func() error { return theirs.restore(b.ctx, empty) }},
+		{"first backup", func() error { return ours.backup(b.ctx) }},
+		{"nothing changed", func() error { return ours.backup(b.ctx) }},
+		{"full restore", func() error { return errors.Join(ours.xo.WipeJournal(b.ctx), ours.restore(b.ctx)) }},
 	} {
-		if err := work.theirs(); err != nil { // first: it reads the Journal that ours then wipes
+		if err := work.do(); err != nil {
 			return err
 		}
-		if err := work.ours(); err != nil {
+		n, err := calls(daemon, server)
+		if err != nil {
 			return err
 		}
-		row := b.table.row("fsyncs and their like, "+work.name, count, "rsync(1) asks for none", 0)
-		daemon, err1 := calls(filepath.Join(dir, "daemon.trace"))
-		server, err2 := calls(filepath.Join(dir, "server.trace"))
-		rivals, err3 := calls(filepath.Join(dir, "theirs.trace"))
-		if err := errors.Join(err1, err2, err3); err != nil {
-			return err
-		}
-		row.ours = append(row.ours, float64(daemon+server))
-		row.theirs = append(row.theirs, float64(rivals))
-		b.notes = append(b.notes, fmt.Sprintf("fsyncs, %s: %d on the XO, %d on the XS", work.name, daemon, server))
+		row := b.table.row("fsyncs and their like, "+work.name, count, "", 0)
+		row.ours = append(row.ours, float64(n[0]+n[1]))
+		b.notes = append(b.notes, fmt.Sprintf("fsyncs, %s: %d on the XO, %d on the XS", work.name, n[0], n[1]))
 	}
 	return nil
 }
 
-// calls counts the calls in a trace and empties it for the next.
-func calls(path string) (n int, err error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0, err
-	}
-	for line := range bytes.Lines(text) {
-		// A call that another thread interrupts has a second line: <... fsync resumed>
-		if bytes.Contains(line, []byte("sync")) && !bytes.Contains(line, []byte("resumed>")) {
-			n++
+// calls counts the calls in each trace and empties it for the next.
+func calls(files ...string) (counts []int, err error) {
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		n := 0
+		for line := range bytes.Lines(text) {
+			// A call that another thread interrupts has a second line: <... fsync resumed>
+			if bytes.Contains(line, []byte("sync")) && !bytes.Contains(line, []byte("resumed>")) {
+				n++
+			}
+		}
+		counts = append(counts, n)
+		if err := os.Truncate(file, 0); err != nil {
+			return nil, err
 		}
 	}
-	return n, os.Truncate(path, 0)
+	return counts, nil
 }

@@ -29,13 +29,12 @@ type rival struct {
 	sshd    *exec.Cmd
 	ended   chan struct{} // closed when sshd has
 	privsep bool          // we made the folder
-	strace  []string
 
 	snapshots int
 }
 
-func newRival(ctx context.Context, dir string, strace []string) (_ *rival, err error) {
-	r := &rival{dir: dir, strace: strace}
+func newRival(ctx context.Context, dir string) (_ *rival, err error) {
+	r := &rival{dir: dir}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -89,8 +88,7 @@ func (r *rival) serve(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	words := append(append([]string{}, r.strace...), "/usr/sbin/sshd", "-D", "-e", "-f", r.path("sshd_config"))
-	r.sshd = exec.Command(words[0], words[1:]...)
+	r.sshd = exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", r.path("sshd_config"))
 	r.sshd.Stderr = log
 	r.sshd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := r.sshd.Start(); err != nil {
@@ -120,7 +118,7 @@ func (r *rival) serve(ctx context.Context) error {
 
 func (r *rival) close() error {
 	if r.sshd != nil {
-		_ = syscall.Kill(-r.sshd.Process.Pid, syscall.SIGTERM) // strace's child too
+		_ = r.sshd.Process.Signal(syscall.SIGTERM)
 		<-r.ended
 	}
 	if r.privsep {
@@ -133,8 +131,7 @@ func (r *rival) close() error {
 func (r *rival) rsync(ctx context.Context, port string, args ...string) error {
 	ssh := fmt.Sprintf("ssh -p %s -i %s -F none -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=%s -o LogLevel=ERROR",
 		port, r.path("key"), r.path("known_hosts"))
-	words := append(append([]string{}, r.strace...), append([]string{"rsync", "-a", "-e", ssh}, args...)...)
-	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "rsync", append([]string{"-a", "-e", ssh}, args...)...).CombinedOutput()
 	if err != nil {
 		said, _ := os.ReadFile(r.path("sshd.log"))
 		return fmt.Errorf("rsync: %w: %s%s", err, out, said)
@@ -152,8 +149,7 @@ func (r *rival) backup(ctx context.Context, datastore, port string) error {
 	}
 	r.snapshots++
 	snapshot := r.path(fmt.Sprintf("store/snapshots/%d", r.snapshots))
-	words := append(append([]string{}, r.strace...), "cp", "-al", r.path("store/current"), snapshot)
-	if out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "cp", "-al", r.path("store/current"), snapshot).CombinedOutput(); err != nil {
 		return fmt.Errorf("cp -al: %w: %s", err, out)
 	}
 	return nil

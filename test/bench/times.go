@@ -44,7 +44,7 @@ func (b *bench) round(dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, ours.close(), os.RemoveAll(dir)) }()
 	journal := ours.xo.Datastore
-	theirs, err := newRival(b.ctx, filepath.Join(dir, "theirs"), nil)
+	theirs, err := newRival(b.ctx, filepath.Join(dir, "theirs"))
 	if err != nil {
 		return err
 	}
