@@ -272,7 +272,7 @@ func (t *tail) explain(state error) *Error {
 	first, _, _ := strings.Cut(strings.TrimSpace(string(t.text)), "\n")
 	// How Go's runtime, or its race detector, ends when it gets no more memory. It
 	// may also fault over it, on 32 bit, before it finds the words.
-	starved := slices.ContainsFunc([]string{"out of memory", "cannot allocate memory", "failed to allocate", "SIGSEGV: "},
+	starved := slices.ContainsFunc([]string{"out of memory", "cannot allocate memory", "failed to allocate", "pthread_create failed", "SIGSEGV: "},
 		func(words string) bool { return strings.Contains(first, words) })
 	switch {
 	case starved:

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/wire"
@@ -24,8 +25,11 @@ const (
 	// record is about 300 bytes, and 10,000 of them are more than a school
 	// keeps.
 	maxAPIAnswer = 8 << 20
-	// maxEntries bounds how many entries a snapshot may claim.
-	maxEntries = 1 << 20
+	// maxEntries bounds how many entries a snapshot may claim: each costs the
+	// laptop some 300 bytes of memory, and a Journal of 10,000 is a large one.
+	maxEntries = 1 << 17
+	// maxPath bounds the path of a restore.
+	maxPath = 1 << 10
 )
 
 // apiClient asks the XS over an "api" channel of a session.
@@ -87,13 +91,35 @@ func (a *apiClient) Close() { a.http.CloseIdleConnections() }
 // Snapshots lists what the XS keeps of this account, newest first.
 func (a *apiClient) Snapshots(ctx context.Context) ([]wire.Snapshot, error) {
 	var out []wire.Snapshot
-	return out, a.get(ctx, &out, "snapshots")
+	if err := a.get(ctx, &out, "snapshots"); err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if err := checkSnapshot(&out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// checkSnapshot refuses what cannot be a snapshot's record. Its id becomes part
+// of paths, and all of it is shown to people.
+func checkSnapshot(s *wire.Snapshot) error {
+	const layout = "2006-01-02T15-04-05Z"
+	if t, err := time.Parse(layout, s.ID); err != nil || t.Format(layout) != s.ID || s.Entries < 0 || s.Bytes < 0 {
+		return badAnswer(fmt.Sprintf("a snapshot called %.60q of %d entries, %d bytes", s.ID, s.Entries, s.Bytes))
+	}
+	s.Account, s.Machine = sentence(s.Account), sentence(s.Machine)
+	return nil
 }
 
 // Snapshot answers one of them.
 func (a *apiClient) Snapshot(ctx context.Context, id string) (wire.Snapshot, error) {
 	var out wire.Snapshot
-	return out, a.get(ctx, &out, "snapshots", id)
+	if err := a.get(ctx, &out, "snapshots", id); err != nil {
+		return wire.Snapshot{}, err
+	}
+	return out, checkSnapshot(&out)
 }
 
 // RestorePath answers the path by which a restore asks for a snapshot.
@@ -102,8 +128,10 @@ func (a *apiClient) RestorePath(ctx context.Context, id string) (string, error) 
 	if err := a.get(ctx, &out, "snapshots", id, "restore"); err != nil {
 		return "", err
 	}
-	if out.Path == "" {
-		return "", badAnswer("a restore without its path")
+	// It goes back in a command's line.
+	unfit := func(r rune) bool { return r <= ' ' || r > '~' }
+	if out.Path == "" || len(out.Path) > maxPath || strings.ContainsFunc(out.Path, unfit) {
+		return "", badAnswer(fmt.Sprintf("%.60q as the path of a restore", out.Path))
 	}
 	return out.Path, nil
 }

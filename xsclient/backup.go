@@ -133,7 +133,7 @@ func (c *Client) backupOnce(ctx context.Context, agreed *agreed, progress func(P
 		return result, 0, err
 	case wire.ActionPull:
 	default:
-		return Result{}, 0, badAnswer(fmt.Sprintf("action %q to a backup", answer.Action))
+		return Result{}, 0, badAnswer(fmt.Sprintf("action %.40q to a backup", answer.Action))
 	}
 	end, moved, err := c.serve(ctx, l, ch, agreed, progress)
 	if err != nil {
@@ -228,7 +228,7 @@ func transferError(what string, err error) error {
 	if errors.As(err, &e) {
 		switch e.Kind {
 		case transfer.Full:
-			return &Error{Code: DiskFull, Message: "The laptop's disk is full: remove something from the Journal or empty its trash, then try again.", Err: err}
+			return diskFull(err)
 		case transfer.Refused:
 			return &Error{Code: ServerRefused, Message: fmt.Sprintf("The school server broke the rules while %s: %s.", what, e.Message), Err: err}
 		}

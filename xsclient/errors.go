@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sugarlabs/xo-backupd/wire"
 )
 
@@ -71,7 +73,29 @@ func badAnswer(what string) error {
 	return &Error{
 		Code:    ServerUnavailable,
 		Message: "The school server gave an answer that makes no sense; please tell whoever looks after it.",
-		Err:     errors.New(what),
+		Err:     nonsense(what),
+	}
+}
+
+// nonsense is what a server said that no XS would: to ask again is no use.
+type nonsense string
+
+func (n nonsense) Error() string { return string(n) }
+
+// fullDisk says so where an error is about that, and hands on every other.
+func fullDisk(err error) error {
+	var known *Error
+	if errors.As(err, &known) || !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+		return err
+	}
+	return diskFull(err)
+}
+
+func diskFull(err error) error {
+	return &Error{
+		Code:    DiskFull,
+		Message: "The laptop's disk is full: remove something from the Journal or empty its trash, then try again.",
+		Err:     err,
 	}
 }
 
@@ -109,7 +133,8 @@ func refusalCode(code string) Code {
 const maxRetryAfter = 24 * time.Hour
 
 func retryAfter(seconds int) time.Duration {
-	return min(time.Duration(max(seconds, 0))*time.Second, maxRetryAfter)
+	most := int(maxRetryAfter / time.Second) // before it can overflow
+	return time.Duration(min(max(seconds, 0), most)) * time.Second
 }
 
 // sentence makes another program's text fit for a person's eyes: one line,

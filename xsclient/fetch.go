@@ -57,8 +57,9 @@ func (r *restore) fetchOnce(ctx context.Context, batch []task) error {
 		return err
 	}
 	if answer.Action != wire.ActionSend {
-		return badAnswer(fmt.Sprintf("action %q to a restore", answer.Action))
+		return badAnswer(fmt.Sprintf("action %.40q to a restore", answer.Action))
 	}
+	r.published = true
 	child, err := transfer.Start(ctx, transfer.Job{Receive: r.treeDir(), Limits: limits}, nil)
 	if err != nil {
 		return err

@@ -29,10 +29,11 @@ func (c *Client) Restore(ctx context.Context, opts RestoreOptions, progress func
 	r := &restore{c: c, account: account, progress: progress, atSchool: map[string]string{}}
 	defer r.disconnect()
 	if err := r.begin(opts); err != nil {
-		return Result{}, err
+		return Result{}, fullDisk(err)
 	}
 	result, err := r.all(ctx)
 	if err != nil {
+		err = fullDisk(err)
 		r.abandonUnlessWorthGoingOn(ctx, err)
 		return Result{}, err
 	}
@@ -116,9 +117,13 @@ func (r *restore) abandonUnlessWorthGoingOn(ctx context.Context, err error) {
 	var e *Error
 	if errors.As(err, &e) {
 		switch e.Code {
-		case NoSnapshot, DiskFull, InvalidArgument, Damaged:
+		case NoSnapshot, DiskFull, InvalidArgument, Damaged, ServerRefused:
 			final = true
 		}
+	}
+	var unheardOf nonsense
+	if errors.As(err, &unheardOf) {
+		final = true
 	}
 	if !final {
 		return
@@ -160,7 +165,7 @@ type restore struct {
 	account  string
 	progress func(Progress)
 	pending  pendingRestore
-	// published: something has been fetched or put back, now or before.
+	// published: something may have been fetched or put back, now or before.
 	published bool
 
 	store  *datastore.Store
@@ -209,7 +214,6 @@ func (r *restore) run(ctx context.Context) (Result, error) {
 		if len(batch) == 0 {
 			break
 		}
-		r.published = true
 		if err := r.fetch(ctx, batch); err != nil {
 			return Result{}, err
 		}
@@ -288,6 +292,10 @@ func (r *restore) plan(ctx context.Context) ([]task, error) {
 	return tasks, nil
 }
 
+// maxEntrySize is more than any entry can have: its data is in parts whose
+// numbers have four digits. No sum of such sizes overflows.
+const maxEntrySize = 10_001 * datastore.MaxFile
+
 // newTask looks at what the server says of an entry: nothing of it is believed
 // that could name a file elsewhere.
 func newTask(e wire.Entry) (task, error) {
@@ -295,7 +303,7 @@ func newTask(e wire.Entry) (task, error) {
 	if err != nil {
 		return task{}, badAnswer(fmt.Sprintf("an entry called %.60q", e.UID))
 	}
-	if len(e.Version) != 64 || e.Size < 0 {
+	if len(e.Version) != 64 || e.Size < 0 || e.Size > maxEntrySize {
 		return task{}, badAnswer(fmt.Sprintf("version %.70q, size %d of entry %s", e.Version, e.Size, uid))
 	}
 	timestamp, _ := strconv.ParseInt(e.Metadata["timestamp"], 10, 64) // only orders what comes first

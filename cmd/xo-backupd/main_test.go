@@ -203,7 +203,9 @@ func TestNobodyIsLost(t *testing.T) {
 	clients.Wait()
 	for len(signals) > 0 {
 		s := <-signals
-		added[s.Body[0].(godbus.ObjectPath)]++
+		if job, ok := s.Body[0].(godbus.ObjectPath); ok { // else one of the bus itself
+			added[job]++
+		}
 	}
 	for job, n := range added {
 		if n > 1 {
