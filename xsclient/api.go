@@ -27,7 +27,7 @@ const (
 	maxAPIAnswer = 8 << 20
 	// maxEntries bounds how many entries a snapshot may claim: each costs the
 	// laptop some 300 bytes of memory, and a Journal of 10,000 is a large one.
-	maxEntries = 1 << 17
+	maxEntries = 1 << 16
 	// maxPath bounds the path of a restore.
 	maxPath = 1 << 10
 )

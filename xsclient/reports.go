@@ -3,8 +3,10 @@ package xsclient
 import (
 	"bufio"
 	"context"
+	"errors"
 	"time"
 
+	"github.com/sugarlabs/xo-backupd/transfer"
 	"github.com/sugarlabs/xo-backupd/wire"
 )
 
@@ -37,14 +39,22 @@ func (c *channel) reports(tell func(wire.Report)) <-chan endOfReports {
 }
 
 // lastWords is how long the XS has to say why, after a transfer that failed
-// here: where it has nothing to say, it may be stuck in what failed.
-const lastWords = 20 * time.Second
+// here: where it has nothing to say, it may be stuck in what failed. One that
+// broke the rules is not worth the wait.
+const (
+	lastWords      = 20 * time.Second
+	lastWordsOfFoe = time.Second
+)
 
 // lastReport waits for the XS's last word, after the transfer ended with err.
 func (c *channel) lastReport(ctx context.Context, reports <-chan endOfReports, err error) (wire.Report, error) {
 	if err != nil {
+		patience := lastWords
+		if e := (*transfer.Error)(nil); errors.As(err, &e) && e.Kind == transfer.Refused {
+			patience = lastWordsOfFoe
+		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, lastWords)
+		ctx, cancel = context.WithTimeout(ctx, patience)
 		defer cancel()
 	}
 	select {
