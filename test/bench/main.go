@@ -73,12 +73,12 @@ func run(ctx context.Context, bin string, c config) (err error) {
 	if err := syscall.Flock(int(alone.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("another benchmark runs, and both would be wrong: %w", err)
 	}
-	dir, err := os.MkdirTemp(c.in, "xo-bench-")
+	dir, what, remove, err := disk(ctx, c.in)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{config: c, ctx: ctx, dir: dir, programs: programs}
+	defer func() { err = errors.Join(err, remove()) }()
+	b := &bench{config: c, ctx: ctx, dir: dir, programs: programs, notes: []string{"measured on " + what}}
 	for _, part := range []struct {
 		name string
 		do   func() error

@@ -132,7 +132,9 @@ func (b *bench) pair(r *row, ours, theirs func() error) error {
 		runs[0], runs[1] = runs[1], runs[0]
 	}
 	for _, run := range runs {
-		syscall.Sync()
+		if err := settle(b.dir); err != nil {
+			return err
+		}
 		t, err := timed(run.do)
 		if err != nil {
 			return err
