@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -97,7 +98,7 @@ func (m *mergeSink) put(ctx context.Context, arrived []arrival) error {
 	if err != nil {
 		return err
 	}
-	published := map[datastore.UID]datastore.Version{}
+	published := map[datastore.UID]datastore.Version{} // and nothing that is not: see agreed
 	if live {
 		err = m.putLive(ctx, root.FS(), arrived, published)
 	} else {
@@ -180,7 +181,7 @@ func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival
 			m.c.cfg.Log.Warn("giving back the datastore's name", "error", err)
 		}
 	}()
-	staged := map[datastore.UID]string{}
+	staged, came := map[datastore.UID]string{}, map[datastore.UID]datastore.Version{}
 	for _, a := range arrived {
 		e, err := m.becomes(ctx, a)
 		if err != nil {
@@ -194,12 +195,12 @@ func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival
 			return err
 		}
 		staged[e.UID] = dir
-		m.came(a, e, published)
+		m.came(a, e, came)
 	}
 	if err := m.store.Publish(ctx, staged); err != nil {
-		clear(published)
 		return err
 	}
+	maps.Copy(published, came)
 	return os.RemoveAll(out)
 }
 

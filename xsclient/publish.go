@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
@@ -43,25 +44,16 @@ type arrival struct {
 // put verifies a batch, sets aside what Sugar could not read, gives the rest
 // to the sink, and empties the staging folder.
 func (r *restore) put(ctx context.Context, batch []task) error {
-	r.report("verifying")
-	root, err := os.OpenRoot(r.treeDir())
+	arrived, wrong, err := r.verifyAll(ctx, batch)
 	if err != nil {
 		return err
 	}
-	defer root.Close()
-	tree := root.FS()
-	var arrived []arrival
-	for _, t := range batch {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		a, err := r.verify(tree, t)
+	if len(wrong) > 0 {
+		again, err := r.fetchAnew(ctx, wrong)
 		if err != nil {
 			return err
 		}
-		if a != nil {
-			arrived = append(arrived, *a)
-		}
+		arrived = append(arrived, again...)
 	}
 	if err := r.sink.put(ctx, arrived); err != nil {
 		return err
@@ -74,36 +66,121 @@ func (r *restore) put(ctx context.Context, batch []task) error {
 	return os.RemoveAll(r.treeDir())
 }
 
-// verify answers nil for an entry that must not reach the Journal; it is named
-// in the result then.
-func (r *restore) verify(tree fs.FS, t task) (*arrival, error) {
+// wrong is an entry that did not arrive as it should have, and why.
+type wrong struct {
+	task
+	reason string
+}
+
+// verifyAll tells what has arrived from what is wrong.
+func (r *restore) verifyAll(ctx context.Context, batch []task) (arrived []arrival, bad []wrong, err error) {
+	r.report("verifying")
+	root, err := os.OpenRoot(r.treeDir())
+	if err != nil {
+		return nil, nil, err
+	}
+	defer root.Close()
+	for _, t := range batch {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		a, reason, err := r.verify(root.FS(), t)
+		if err != nil {
+			return nil, nil, err
+		}
+		if reason != "" {
+			bad = append(bad, wrong{t, reason})
+		}
+		if a != nil {
+			arrived = append(arrived, *a)
+		}
+	}
+	return arrived, bad, nil
+}
+
+// fetchAnew fetches once more, from nothing, what is wrong: it may be our own
+// disk's fault. What an earlier run fetched just before power went has its
+// name, size and time, and perhaps no content, and rsync takes it for whole. An
+// entry that is still wrong then is named in the result.
+func (r *restore) fetchAnew(ctx context.Context, bad []wrong) ([]arrival, error) {
+	var batch []task
+	for _, b := range bad {
+		if reason := r.atSchool[string(b.uid)]; reason != "" {
+			r.skip(b.uid, "the copy at school is damaged: "+reason) // as it says itself
+			continue
+		}
+		batch = append(batch, b.task)
+	}
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	if err := r.removeFetched(batch); err != nil {
+		return nil, err
+	}
+	if err := r.fetch(ctx, batch); err != nil {
+		return nil, err
+	}
+	arrived, bad, err := r.verifyAll(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range bad {
+		if reason := r.atSchool[string(b.uid)]; reason != "" {
+			b.reason = "the copy at school is damaged: " + reason
+		}
+		r.skip(b.uid, b.reason)
+	}
+	return arrived, nil
+}
+
+// removeFetched removes all files of those entries that have arrived.
+func (r *restore) removeFetched(batch []task) error {
+	root, err := os.OpenRoot(r.treeDir())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, t := range batch {
+		folder := string(t.uid[:2])
+		files, err := fs.ReadDir(root.FS(), folder)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, f := range files {
+			if !strings.HasPrefix(f.Name(), string(t.uid)) {
+				continue
+			}
+			if err := root.Remove(folder + "/" + f.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// verify answers the entry, or what is wrong with it, or neither for one that
+// must not reach the Journal; that is named in the result then.
+func (r *restore) verify(tree fs.FS, t task) (_ *arrival, bad string, _ error) {
 	entry, _, err := datastore.VerifyEntry(tree, t.uid)
 	var damaged *datastore.DamagedError
 	switch {
 	case errors.As(err, &damaged):
-		r.skip(t.uid, "the copy at school is damaged: "+damaged.Reason)
-		return nil, nil
+		return nil, "the copy at school is damaged: " + damaged.Reason, nil
 	case errors.Is(err, fs.ErrNotExist):
-		reason := r.atSchool[string(t.uid)]
-		if reason == "" {
-			reason = "the school server did not send it"
-		}
-		r.skip(t.uid, "the copy at school is damaged: "+reason)
-		return nil, nil
+		return nil, "the copy at school is damaged: the school server did not send it", nil
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case entry.Version() != t.version:
-		r.skip(t.uid, "what the school server sent is not what its list says")
-		return nil, nil
+		return nil, "what the school server sent is not what its list says", nil
 	}
 	if why := entry.Unreadable(); why != "" {
 		if err := r.setAside(tree, entry); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		r.skip(t.uid, fmt.Sprintf("Sugar cannot read it (%s); it is in %s", why, r.asideDir(t.uid)))
-		return nil, nil
+		return nil, "", nil
 	}
-	return &arrival{t, entry}, nil
+	return &arrival{t, entry}, "", nil
 }
 
 func (r *restore) asideDir(uid datastore.UID) string {

@@ -56,10 +56,12 @@ func (s *replaceSink) room(tasks []task) error {
 	if err != nil {
 		return err
 	}
-	need := int64(reserve) + batchBytes
+	need, batch := int64(reserve), int64(batchBytes)
 	for _, t := range tasks {
 		need += t.cost - t.size // unpacked; of what travels, only one batch is here at a time
+		batch = max(batch, t.size)
 	}
+	need += batch
 	if need > free {
 		if _, err := datastore.PruneReplaced(s.c.cfg.Profile.Dir, time.Now(), need); err != nil {
 			return err
@@ -129,12 +131,17 @@ func (s *replaceSink) finish(ctx context.Context) error {
 func (s *replaceSink) carryOver() error {
 	for _, skipped := range s.result.Skipped {
 		rel := filepath.Join(skipped.UID[:2], skipped.UID)
-		from := filepath.Join(s.c.cfg.Profile.Datastore(), rel)
+		from, to := filepath.Join(s.c.cfg.Profile.Datastore(), rel), filepath.Join(s.dir, rel)
+		// An earlier run may have left something there: half of the entry, or
+		// what it carried over.
+		if err := os.RemoveAll(to); err != nil {
+			return err
+		}
+		delete(s.has, datastore.UID(skipped.UID))
 		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		to := filepath.Join(s.dir, rel)
-		if err := errors.Join(os.RemoveAll(to), os.MkdirAll(filepath.Dir(to), 0o755)); err != nil {
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
 		if err := os.CopyFS(to, os.DirFS(from)); err != nil {

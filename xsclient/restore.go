@@ -336,6 +336,10 @@ func (r *restore) nextBatch(tasks []task) (batch, rest []task, err error) {
 	for len(tasks) > 0 {
 		t := tasks[0]
 		switch {
+		case t.cost > room && r.pending.Replace:
+			// There was room when it began. What is not there must not be lost
+			// with the Journal that is replaced.
+			return nil, nil, diskFull(fmt.Errorf("entry %s needs %d bytes, %d are free", t.uid, t.cost, room))
 		case t.cost > room:
 			r.skip(t.uid, fmt.Sprintf("it does not fit this laptop's disk (%s needed, %s free); it stays safe at school",
 				byteSize(t.cost), byteSize(max(room, 0))))
