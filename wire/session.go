@@ -112,6 +112,9 @@ type Entry struct {
 	Size    int64  `json:"size"`    // bytes of all its files
 	// Metadata without preview; values that are not UTF-8 text are left out.
 	Metadata map[string]string `json:"metadata"`
+	// Damaged, if not empty, says in words why the XS cannot tell the rest: the
+	// entry's metadata there is not what was backed up. Only UID is set besides.
+	Damaged string `json:"damaged,omitempty"`
 }
 
 // MaxLine bounds a line of JSON: 10,000 uids fit.

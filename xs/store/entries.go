@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,38 +17,50 @@ import (
 )
 
 // Entries opens the list of the snapshot's entries: lines of JSON, each a
-// wire.Entry, by uid. It is made when it is first asked for, and kept beside
-// the snapshot, which never changes.
+// wire.Entry, by uid; one whose metadata is no longer what was backed up is
+// listed as damaged. The list is made when it is first asked for, and kept
+// beside the snapshot, which never changes, once nothing in it is damaged.
 func (s *Snapshot) Entries(ctx context.Context) (io.ReadCloser, error) {
 	name := s.Ref() + ".entries"
 	f, err := s.folder.root.Open(name)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	return s.listEntries(ctx, name)
+	sums, err := s.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	t, err := scanTree(s.folder.root, s.Ref())
+	if err != nil {
+		return nil, err
+	}
+	return s.listEntries(ctx, name, listing{s, sums, t})
 }
 
 // listEntries writes the list without a name first. Where it cannot be kept (a
 // full disk must not stop a restore) it is made anew each time.
-func (s *Snapshot) listEntries(ctx context.Context, name string) (io.ReadCloser, error) {
+func (s *Snapshot) listEntries(ctx context.Context, name string, list listing) (io.ReadCloser, error) {
 	root := s.folder.root
 	temp := snapshotsDir + "/" + tempName()
 	f, err := root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return s.streamEntries(ctx), nil
+		return list.stream(ctx), nil
 	}
-	if err = s.writeEntries(ctx, f); err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
+	damaged, err := list.write(ctx, f)
+	if err == nil && damaged == 0 {
+		if err = f.Sync(); err == nil {
+			err = root.Rename(temp, name)
+		}
 		// Two may be making it at once: they make the same. And a session that
 		// sweeps may take the temporary name away: then it is good for once.
-		err = root.Rename(temp, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
 	}
-	if err != nil {
+	if err != nil || damaged > 0 { // which an administrator may yet bring back
 		root.Remove(temp)
 	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	if err == nil {
 		if _, err = f.Seek(0, io.SeekStart); err == nil {
 			return f, nil
 		}
@@ -60,49 +70,80 @@ func (s *Snapshot) listEntries(ctx context.Context, name string) (io.ReadCloser,
 		return nil, ctx.Err()
 	}
 	s.folder.log.Warn("list of entries not kept", "error", err)
-	return s.streamEntries(ctx), nil
+	return list.stream(ctx), nil
 }
 
-// streamEntries makes the list while it is read. The goroutine ends with its
-// reader.
-func (s *Snapshot) streamEntries(ctx context.Context) io.ReadCloser {
+// listing is what the list of a snapshot's entries is made of.
+type listing struct {
+	*Snapshot
+	sums Manifest
+	tree *tree
+}
+
+// stream makes the list while it is read. The goroutine ends with its reader.
+func (l listing) stream(ctx context.Context) io.ReadCloser {
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(s.writeEntries(ctx, w)) }()
+	go func() {
+		_, err := l.write(ctx, w)
+		w.CloseWithError(err)
+	}()
 	return r
 }
 
-func (s *Snapshot) writeEntries(ctx context.Context, w io.Writer) error {
-	t, err := scanTree(s.folder.root, s.Ref())
-	if err != nil {
-		return err
-	}
+// write answers how many of the entries are damaged.
+func (l listing) write(ctx context.Context, w io.Writer) (damaged int, err error) {
 	out := bufio.NewWriterSize(w, 64<<10)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
-	for _, uid := range slices.Sorted(maps.Keys(t.entries)) {
+	for _, uid := range l.sums.uids() {
 		if err := ctx.Err(); err != nil {
-			return err
+			return damaged, err
 		}
-		e, _, err := datastore.ReadEntry(s.FS(), uid)
-		if err != nil {
-			// The rest is worth having; the restore names this one.
-			s.folder.log.Error("entry left out of the list", "snapshot", s.Record.ID, "uid", uid, "error", err)
-			continue
-		}
-		line := wire.Entry{UID: string(uid), Version: string(e.Version()), Metadata: map[string]string{}}
-		for _, path := range t.entries[uid] {
-			line.Size += t.files[path].size
-		}
-		for name, value := range e.Metadata {
-			if name != "preview" && utf8.Valid(value) {
-				line.Metadata[name] = string(value)
-			}
+		line := l.entry(uid)
+		if line.Damaged != "" {
+			damaged++
+			l.folder.log.Error("entry is damaged", "snapshot", l.Record.ID, "uid", uid, "reason", line.Damaged)
 		}
 		if err := enc.Encode(line); err != nil {
-			return err
+			return damaged, err
 		}
 	}
-	return out.Flush()
+	return damaged, out.Flush()
+}
+
+// entry describes one entry, or says why that cannot be done.
+func (l listing) entry(uid datastore.UID) wire.Entry {
+	e, b, err := datastore.ReadEntry(l.FS(), uid)
+	if reason := metadataDamage(b, err, l.sums[uid.Path()]); reason != "" {
+		return wire.Entry{UID: string(uid), Damaged: reason}
+	}
+	line := wire.Entry{UID: string(uid), Version: string(e.Version()), Metadata: map[string]string{}}
+	for _, path := range l.tree.entries[uid] {
+		line.Size += l.tree.files[path].size
+	}
+	for name, value := range e.Metadata {
+		if name != "preview" && utf8.Valid(value) {
+			line.Metadata[name] = string(value)
+		}
+	}
+	return line
+}
+
+// metadataDamage says in words what reading an entry's metadata, whose sum was
+// want, has shown to be wrong.
+func metadataDamage(b []byte, err error, want Sum) string {
+	var bad *datastore.DamagedError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "its metadata is missing at school"
+	case errors.As(err, &bad):
+		return "its metadata cannot be read at school: " + bad.Reason
+	case err != nil:
+		return "its metadata cannot be read at school: " + err.Error()
+	case sumOf(b) != want:
+		return "its metadata was changed at school"
+	}
+	return ""
 }
 
 // Saved answers which of the entries, by uid and version, the snapshot holds.
@@ -115,13 +156,13 @@ func (s *Snapshot) Saved(ctx context.Context, versions map[string]string) ([]str
 	uids := []string{}
 	dec := json.NewDecoder(bufio.NewReaderSize(r, 64<<10))
 	for {
-		var e struct{ UID, Version string }
+		var e struct{ UID, Version, Damaged string }
 		if err := dec.Decode(&e); errors.Is(err, io.EOF) {
 			return uids, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("%s.entries: %w", s.Record.ID, err)
 		}
-		if version, ok := versions[e.UID]; ok && version == e.Version {
+		if version, ok := versions[e.UID]; ok && version == e.Version && e.Damaged == "" {
 			uids = append(uids, e.UID)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
 )
 
 // Sum is a file's sha256.
@@ -42,6 +44,17 @@ func (m Manifest) Digest() string {
 	}
 	sum := sha256.Sum256(b.Bytes())
 	return hex.EncodeToString(sum[:])
+}
+
+// uids are the entries of the tree, in order.
+func (m Manifest) uids() []datastore.UID {
+	seen := map[datastore.UID]bool{}
+	for path := range m {
+		if uid, ok := uidOf(path); ok {
+			seen[uid] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 func line(b *bytes.Buffer, sum Sum, path string) {

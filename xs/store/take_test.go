@@ -1,19 +1,13 @@
 package store
 
 import (
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/sugarlabs/xo-backupd/datastore"
-	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 func TestSnapshots(t *testing.T) {
@@ -256,87 +250,4 @@ func TestInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Unlock()
-}
-
-// Entries, Saved and File are what the api shows of a snapshot.
-func TestEntries(t *testing.T) {
-	f := testFolder(t, testStore(t, t.TempDir()))
-	tree := testTree(10)
-	mustBackup(t, f, tree)
-	snap, err := f.Snapshot(Latest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snap.Close()
-	versions := map[string]string{}
-	for round := range 2 { // made, then from the cache
-		r, err := snap.Entries(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		dec := json.NewDecoder(r)
-		for dec.More() {
-			var e wire.Entry
-			if err := dec.Decode(&e); err != nil {
-				t.Fatal(err)
-			}
-			versions[e.UID] = e.Version
-			if _, ok := e.Metadata["preview"]; ok || e.Metadata["title"] != "title" {
-				t.Errorf("round %d: %+v", round, e)
-			}
-		}
-		r.Close()
-	}
-	if len(versions) != 10 {
-		t.Errorf("%d entries", len(versions))
-	}
-	versions[string(testUID(3))] = "another"
-	versions[string(testUID(77))] = "never was"
-	uids, err := snap.Saved(t.Context(), versions)
-	if err != nil || len(uids) != 9 || slices.Contains(uids, string(testUID(3))) {
-		t.Errorf("saved: %v %v", uids, err)
-	}
-	r, size, err := snap.File(string(testUID(9)) + ".data")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil || int64(len(b)) != size || sha256.Sum256(b) != sha256.Sum256(tree.join(9)) {
-		t.Errorf("data in parts: %d of %d bytes, %v", len(b), size, err)
-	}
-	for _, name := range []string{"../account.json", string(testUID(1)) + ".json", string(testUID(0)) + ".data", "x.data"} {
-		if r, _, err := snap.File(name); err == nil {
-			r.Close()
-			t.Errorf("%s can be read", name)
-		}
-	}
-}
-
-// What has changed at school is named, and the rest can be had.
-func TestWanted(t *testing.T) {
-	f := testFolder(t, testStore(t, t.TempDir()))
-	mustBackup(t, f, testTree(10))
-	snap, err := f.Snapshot(Latest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snap.Close()
-	data := strings.TrimSuffix(testUID(1).Path(), "cjson") + "data"
-	if err := errors.Join(os.WriteFile(snap.Path()+"/"+data, []byte("rotten"), 0o644), os.Remove(snap.Path()+"/"+testUID(2).Path())); err != nil {
-		t.Fatal(err)
-	}
-	whole, damaged, err := snap.Wanted(nil)
-	if err != nil || len(whole) != 8 || len(damaged) != 2 {
-		t.Errorf("%v %v %v", whole, damaged, err)
-	}
-	whole, damaged, err = snap.Wanted([]datastore.UID{testUID(1), testUID(3), testUID(99)})
-	if err != nil || len(whole) != 1 || len(damaged) != 2 {
-		t.Errorf("%v %v %v", whole, damaged, err)
-	}
-	var v Verifier
-	problems, _, err := v.Verify(t.Context(), snap)
-	if err != nil || len(problems) != 2 {
-		t.Errorf("verify: %q %v", problems, err)
-	}
 }
