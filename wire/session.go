@@ -70,15 +70,16 @@ type Kept struct {
 
 // Reasons of a Refusal. The XO tells by them what is worth another try.
 const (
-	RefusedVersion    = "version"     // a protocol that this XS does not speak
-	RefusedBusy       = "busy"        // load, or no free slot: come again
-	RefusedInUse      = "in-use"      // this account is being backed up from elsewhere: come again
-	RefusedFull       = "full"        // the XS's disk
-	RefusedReadOnly   = "read-only"   // another machine is the one that writes this account
-	RefusedNoSnapshot = "no-snapshot" // what was asked for does not exist
-	RefusedInput      = "input"       // what the XO sent breaks the rules
-	RefusedDamaged    = "damaged"     // what arrived, or what is kept, is not what its sums say
-	RefusedFailed     = "failed"      // anything else on the XS's side: come again
+	RefusedVersion       = "version"        // a protocol that this XS does not speak
+	RefusedBusy          = "busy"           // load, or no free slot: come again
+	RefusedInUse         = "in-use"         // this account is being backed up from elsewhere: come again
+	RefusedFull          = "full"           // the XS's disk
+	RefusedNotRegistered = "not-registered" // the XS knows no such account, or the key not any more: register
+	RefusedReadOnly      = "read-only"      // another machine is the one that writes this account
+	RefusedNoSnapshot    = "no-snapshot"    // what was asked for does not exist
+	RefusedInput         = "input"          // what the XO sent breaks the rules
+	RefusedDamaged       = "damaged"        // what arrived, or what is kept, is not what its sums say
+	RefusedFailed        = "failed"         // anything else on the XS's side: come again
 )
 
 // Refusal says why not, in one sentence that a teacher understands.

@@ -62,12 +62,17 @@ func (r *running) available(name string) *wire.Refusal {
 	case errors.As(err, &bad):
 		return &wire.Refusal{Code: wire.RefusedInput, Message: bad.Error()}
 	case errors.Is(err, store.ErrNoAccount):
-		return &wire.Refusal{Code: wire.RefusedReadOnly, Message: "This laptop is not registered here."}
+		return notRegistered()
 	case err != nil:
 		r.Log.Error("availability", "name", name, "error", err)
 		return &wire.Refusal{Code: wire.RefusedFailed, Message: "The school server cannot read its accounts.", RetryAfter: r.room.seconds()}
 	}
 	return r.room.check()
+}
+
+func notRegistered() *wire.Refusal {
+	return &wire.Refusal{Code: wire.RefusedNotRegistered,
+		Message: "This laptop is not registered at this school server: choose Register on the laptop."}
 }
 
 // statusOf is the one place where a refusal becomes an HTTP status.
@@ -78,7 +83,7 @@ func statusOf(no *wire.Refusal) int {
 	switch no.Code {
 	case wire.RefusedInput:
 		return http.StatusBadRequest
-	case wire.RefusedReadOnly:
+	case wire.RefusedReadOnly, wire.RefusedNotRegistered:
 		return http.StatusForbidden
 	case wire.RefusedNoSnapshot:
 		return http.StatusNotFound

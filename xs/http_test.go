@@ -76,7 +76,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	getJSON(t, "http://"+b.http+"/backup/2/available/SHC00000002", 403, &a)
-	if a.Available || a.Code != wire.RefusedReadOnly || a.Reason == "" {
+	if a.Available || a.Code != wire.RefusedNotRegistered || a.Reason == "" {
 		t.Errorf("%+v", a)
 	}
 	if err := b.stop(); err != nil {
@@ -299,6 +299,54 @@ func TestAPI(t *testing.T) {
 	defer own.Close()
 	if o := b.backup(own, dir); !o.confirmed {
 		t.Errorf("%+v", o)
+	}
+}
+
+// An account that goes while its laptop is connected, or the key alone: the
+// laptop is told to register again, whatever it asks for.
+func TestNotRegisteredAnyMore(t *testing.T) {
+	for name, remove := range map[string]func(account string) error{
+		"account": func(dir string) error { return os.RemoveAll(dir) },
+		"key": func(dir string) error {
+			b, err := os.ReadFile(dir + "/account.json")
+			if err != nil {
+				return err
+			}
+			b = bytes.Replace(b, []byte(`"ssh-ed25519 `), []byte(`"ssh-ed25519 x`), 1)
+			return os.WriteFile(dir+"/account.json", b, 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			c := b.client()
+			if o := b.backup(c, journal(t, 2)); o.refusal != nil {
+				t.Fatal(o.refusal)
+			}
+			h := b.apiClient(c)
+			if err := remove(b.root + "/" + b.account); err != nil {
+				t.Fatal(err)
+			}
+			if o := b.backup(c, journal(t, 3)); o.refusal == nil || o.refusal.Code != wire.RefusedNotRegistered {
+				t.Errorf("backup: %+v", o.refusal)
+			}
+			if _, no := b.restore(c, "snapshots/latest", t.TempDir()+"/x"); no == nil || no.Code != wire.RefusedNotRegistered {
+				t.Errorf("restore: %+v", no)
+			}
+			if a, err := b.exec(c, "api").ask(wire.Hello{Version: wire.Version}); err != nil || a.Error == nil || a.Error.Code != wire.RefusedNotRegistered {
+				t.Errorf("api: %+v %v", a, err)
+			}
+			if name == "account" { // an api session that is open already
+				resp, err := h.Get("http://xs/snapshots")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				var no wire.Refusal
+				if err := json.NewDecoder(resp.Body).Decode(&no); err != nil || resp.StatusCode != 403 || no.Code != wire.RefusedNotRegistered {
+					t.Errorf("%s %+v %v", resp.Status, no, err)
+				}
+			}
+		})
 	}
 }
 

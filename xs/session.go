@@ -3,6 +3,7 @@ package xs
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -96,12 +97,12 @@ func (n *connection) exec(ctx, work context.Context, ch ssh.Channel, command str
 	caller, key, err := n.key()
 	s := &session{connection: n, caller: caller, key: key, ch: ch, in: bufio.NewReader(ch), work: work,
 		log: n.Log.With("account", n.account, "from", n.conn.RemoteAddr())}
+	name, arg, _ := strings.Cut(command, " ")
 	if err != nil {
-		s.log.Error("session", "error", err)
-		fmt.Fprintln(ch.Stderr(), tell(err))
+		s.log.Warn("session", "error", err)
+		s.turnAway(name, err)
 		return 1
 	}
-	name, arg, _ := strings.Cut(command, " ")
 	s.log.Debug("exec", "command", fmt.Sprintf("%.200q", command))
 	switch name {
 	case wire.CommandBackup:
@@ -121,6 +122,20 @@ func (n *connection) exec(ctx, work context.Context, ch ssh.Channel, command str
 		return 1
 	}
 	return 0
+}
+
+// turnAway refuses whoever may not even begin. Our own laptops say their first
+// line before they hear anything.
+func (s *session) turnAway(command string, err error) {
+	if command == "rsync" {
+		fmt.Fprintf(s.ch.Stderr(), "xs-backupd: %s\n", s.refusal(err).Message)
+		return
+	}
+	timer := time.AfterFunc(openingTime, func() { s.ch.Close() })
+	defer timer.Stop()
+	var line json.RawMessage
+	_ = wire.ReadLine(s.in, &line) // whatever it says
+	s.fail(err)
 }
 
 // open reads the first line of a session into v, whose version is *version.
@@ -220,6 +235,8 @@ func (s *session) refusal(err error) *wire.Refusal {
 		return &wire.Refusal{Code: wire.RefusedInput, Message: tree.Error()}
 	case errors.As(err, &name):
 		return &wire.Refusal{Code: wire.RefusedInput, Message: name.Error()}
+	case errors.Is(err, store.ErrNoAccount), errors.Is(err, errDenied):
+		return notRegistered()
 	case errors.Is(err, store.ErrNoSnapshot):
 		return &wire.Refusal{Code: wire.RefusedNoSnapshot, Message: err.Error()}
 	case errors.Is(err, store.ErrInUse):

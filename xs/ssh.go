@@ -245,5 +245,5 @@ func (n *connection) key() (*store.Account, store.Key, error) {
 			return a, k, nil
 		}
 	}
-	return nil, store.Key{}, fmt.Errorf("the key was removed from account %s", n.account)
+	return nil, store.Key{}, fmt.Errorf("%w: the key was removed from account %s", errDenied, n.account)
 }
