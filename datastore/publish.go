@@ -11,6 +11,17 @@ import (
 	"slices"
 )
 
+// RefusedError says why Sugar's running datastore did not take an entry that is
+// whole. What is there of it afterwards may be neither the old one nor the new.
+type RefusedError struct {
+	UID    UID
+	Reason string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("Sugar's datastore did not take entry %s: %s", e.UID, e.Reason)
+}
+
 // indexFlags are what Sugar's datastore takes for its index being complete.
 var indexFlags = []string{"index_updated", "ds_clean"}
 

@@ -56,12 +56,39 @@ func (c *Client) call(ctx context.Context, method string, args ...any) *dbus.Cal
 // if e has none. Afterwards the entry is e to the byte, but for what Sugar
 // makes by itself: checksum, and a timestamp or creation_time if e has none.
 //
-// e must be readable to Sugar (datastore.Entry.Unreadable).
+// e must be readable to Sugar (datastore.Entry.Unreadable). If the service does
+// not take it all the same, the error is a *datastore.RefusedError, and another
+// entry may well be taken; every other error is about the service as a whole.
 func (c *Client) Update(ctx context.Context, e *datastore.Entry, path string) error {
-	if err := c.update(ctx, e, path); err != nil {
+	err := c.update(ctx, e, path)
+	var unfit unfitError
+	var answer dbus.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &unfit):
+		return &datastore.RefusedError{UID: e.UID, Reason: unfit.Error()}
+	case errors.As(err, &answer) && !strings.HasPrefix(answer.Name, busErrors):
+		return &datastore.RefusedError{UID: e.UID, Reason: lastLine(answer.Error())}
+	default:
 		return fmt.Errorf("Sugar's datastore: entry %s: %w", e.UID, err)
 	}
-	return nil
+}
+
+// busErrors begin the names of the errors by which the bus says that a service
+// is gone, does not start or does not answer. What the service itself raises has
+// a name of Python's.
+const busErrors = "org.freedesktop.DBus.Error."
+
+// unfitError is what update cannot put into words for the service.
+type unfitError string
+
+func (e unfitError) Error() string { return string(e) }
+
+// lastLine is what a Python traceback comes to.
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
 func (c *Client) update(ctx context.Context, e *datastore.Entry, path string) error {
@@ -98,7 +125,7 @@ func properties(e *datastore.Entry) (map[string]dbus.Variant, error) {
 		switch {
 		case name == "checksum":
 		case strings.Contains(name, ":"):
-			return nil, fmt.Errorf("update cannot store the property %q: it cuts names at a colon", name)
+			return nil, unfitError(fmt.Sprintf("it cannot store the property %q: it cuts names at a colon", name))
 		case name != "preview" && utf8.Valid(value) && !strings.Contains(string(value), "\x00"):
 			props[name] = dbus.MakeVariant(string(value))
 		default:

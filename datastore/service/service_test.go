@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godbus/dbus/v5"
+
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/datastore/service"
 	"github.com/sugarlabs/xo-backupd/test/bed"
@@ -250,20 +252,48 @@ func TestUpdateRefuses(t *testing.T) {
 	x := startXO(t)
 	client := service.New(x.Conn)
 	e := &datastore.Entry{UID: testUID(1), Metadata: text("title", map[string]string{"title:text": "x"})}
-	if err := client.Update(t.Context(), e, ""); err == nil || !strings.Contains(err.Error(), "colon") {
-		t.Error(err)
+	// refused tells whether it is the entry alone that is not taken.
+	refused := func(err error, want string) {
+		t.Helper()
+		var r *datastore.RefusedError
+		if !errors.As(err, &r) || r.UID != testUID(1) || !strings.Contains(r.Reason, want) || strings.Contains(r.Reason, "\n") {
+			t.Errorf("%#v, want %q", err, want)
+		}
 	}
+	refused(client.Update(t.Context(), e, ""), "colon")
 	e = &datastore.Entry{UID: testUID(1), Metadata: text("title", nil), Data: &datastore.Data{}}
 	if err := client.Update(t.Context(), e, ""); err == nil {
 		t.Error("an entry without its data is taken")
 	}
-	if err := client.Update(t.Context(), e, x.Profile+"/missing"); err == nil {
-		t.Error("a file that is not there is taken")
-	}
+	refused(client.Update(t.Context(), e, x.Profile+"/missing"), "No file at")
+	e = &datastore.Entry{UID: testUID(1), Metadata: text("title", map[string]string{"mime_type": strings.Repeat("x", 300)})}
+	refused(client.Update(t.Context(), e, ""), "too long")
+	must(t, client.Update(t.Context(), &datastore.Entry{UID: testUID(2), Metadata: text("title", nil)}, ""))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := client.Update(ctx, &datastore.Entry{UID: testUID(1), Metadata: text("title", nil)}, ""); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// A datastore that dies over an entry is gone: that is no word about the entry.
+func TestUpdateOfADyingService(t *testing.T) {
+	x := startXO(t)
+	dying, err := x.Connect()
+	must(t, err)
+	must(t, dying.ExportMethodTable(map[string]any{
+		"update": func(string, map[string]dbus.Variant, string, bool) *dbus.Error {
+			dying.Close()
+			return nil
+		},
+	}, "/org/laptop/sugar/DataStore", service.Name))
+	_, err = dying.RequestName(service.Name, 0)
+	must(t, err)
+	e := &datastore.Entry{UID: testUID(1), Metadata: text("title", nil), Data: &datastore.Data{}}
+	err = service.New(x.Conn).Update(t.Context(), e, "/dev/null")
+	var r *datastore.RefusedError
+	if err == nil || errors.As(err, &r) {
+		t.Errorf("%#v", err)
 	}
 }
 
