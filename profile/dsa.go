@@ -15,6 +15,9 @@ import (
 // (PROTOCOL.key in its sources).
 const opensshMagic = "openssh-key-v1\x00"
 
+//lint:ignore SA1019 the keys of XOs are DSA and cannot be changed
+const kindDSA = ssh.InsecureKeyAlgoDSA
+
 // parseOpenSSHDSA reads a DSA key in OpenSSH's own format, which
 // x/crypto/ssh does not. Anything else is (nil, nil): somebody else's to read.
 func parseOpenSSHDSA(b []byte) (ssh.Signer, error) {
@@ -39,7 +42,7 @@ func parseOpenSSHDSA(b []byte) (ssh.Signer, error) {
 		Kind string
 		Rest []byte `ssh:"rest"`
 	}
-	if err := ssh.Unmarshal(file.Public, &public); err != nil || public.Kind != ssh.InsecureKeyAlgoDSA {
+	if err := ssh.Unmarshal(file.Public, &public); err != nil || public.Kind != kindDSA {
 		return nil, nil
 	}
 	if file.Cipher != "none" || file.KDF != "none" {
@@ -74,7 +77,7 @@ func decodeDSA(b []byte) (*dsa.PrivateKey, error) {
 	if err := ssh.Unmarshal(b, &private); err != nil {
 		return nil, fmt.Errorf("malformed DSA key: %w", err)
 	}
-	if private.Check1 != private.Check2 || private.Kind != ssh.InsecureKeyAlgoDSA {
+	if private.Check1 != private.Check2 || private.Kind != kindDSA {
 		return nil, errors.New("malformed DSA key")
 	}
 	for i, b := range private.Padding {

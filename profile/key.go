@@ -3,13 +3,11 @@ package profile
 import (
 	"bytes"
 	"crypto/ed25519"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
+	"io/fs"
+	"os"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -23,27 +21,6 @@ const (
 
 // OwnerKey is Sugar's key, of whatever kind and in either file format.
 func (p Profile) OwnerKey() (ssh.Signer, error) { return p.readKey(ownerKey) }
-
-// OwnerPublicKey is the public half of OwnerKey, from owner.key.pub, which is
-// what Sugar registers, or where that is missing from the key itself.
-func (p Profile) OwnerPublicKey() (ssh.PublicKey, error) {
-	b, err := p.readFile(ownerKey+".pub", maxKey)
-	if errors.Is(err, fs.ErrNotExist) {
-		key, err := p.OwnerKey()
-		if err != nil {
-			return nil, err
-		}
-		return key.PublicKey(), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	key, _, _, _, err := ssh.ParseAuthorizedKey(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s.pub is no public key: %w", p.path(ownerKey), err)
-	}
-	return key, nil
-}
 
 // BackupKey is our own key. If it does not exist it is made, or, without
 // create, the error is fs.ErrNotExist. With create a key that cannot be read

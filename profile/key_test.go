@@ -50,12 +50,13 @@ func TestOwnerKeyOfEveryKind(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				public, err := p.OwnerPublicKey()
+				file, err := os.ReadFile(p.path("owner.key.pub"))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !bytes.Equal(public.Marshal(), key.PublicKey().Marshal()) {
-					t.Fatal("the public key in owner.key.pub is another")
+				public, _, _, _, err := ssh.ParseAuthorizedKey(file)
+				if err != nil || !bytes.Equal(public.Marshal(), key.PublicKey().Marshal()) {
+					t.Fatalf("the public key in owner.key.pub is another: %v", err)
 				}
 				sig, err := key.Sign(rand.Reader, []byte("journal"))
 				if err != nil {
@@ -63,13 +64,6 @@ func TestOwnerKeyOfEveryKind(t *testing.T) {
 				}
 				if err := public.Verify([]byte("journal"), sig); err != nil {
 					t.Fatal(err)
-				}
-				if err := os.Remove(p.path("owner.key.pub")); err != nil {
-					t.Fatal(err)
-				}
-				again, err := p.OwnerPublicKey()
-				if err != nil || !bytes.Equal(public.Marshal(), again.Marshal()) {
-					t.Fatalf("without owner.key.pub: %v, %v", again, err)
 				}
 			})
 		}
@@ -154,7 +148,7 @@ func FuzzParseKey(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if key.PublicKey().Type() == ssh.InsecureKeyAlgoDSA && strings.HasPrefix(kind, "OPENSSH") {
+		if key.PublicKey().Type() == kindDSA && strings.HasPrefix(kind, "OPENSSH") {
 			if err := key.PublicKey().Verify([]byte("x"), sig); err != nil {
 				t.Fatalf("signs what it does not verify: %v", err)
 			}
