@@ -113,15 +113,6 @@ func checkSnapshot(s *wire.Snapshot) error {
 	return nil
 }
 
-// Snapshot answers one of them.
-func (a *apiClient) Snapshot(ctx context.Context, id string) (wire.Snapshot, error) {
-	var out wire.Snapshot
-	if err := a.get(ctx, &out, "snapshots", id); err != nil {
-		return wire.Snapshot{}, err
-	}
-	return out, checkSnapshot(&out)
-}
-
 // RestorePath answers the path by which a restore asks for a snapshot.
 func (a *apiClient) RestorePath(ctx context.Context, id string) (string, error) {
 	var out wire.RestorePath

@@ -24,7 +24,6 @@ const (
 	ServerRefused     Code = "ServerRefused"     // final until a person does something
 	WrongServer       Code = "WrongServer"       // not the server that is trusted; nothing was sent
 	NoSnapshot        Code = "NoSnapshot"
-	NoEntry           Code = "NoEntry"
 	DiskFull          Code = "DiskFull" // here
 	Busy              Code = "Busy"     // another kind of work is not over
 	Damaged           Code = "Damaged"  // what came back is not what was sent
