@@ -71,7 +71,7 @@ func (c *Client) Update(ctx context.Context, e *datastore.Entry, path string) er
 	case errors.As(err, &answer) && !strings.HasPrefix(answer.Name, busErrors):
 		return &datastore.RefusedError{UID: e.UID, Reason: lastLine(answer.Error())}
 	default:
-		return fmt.Errorf("Sugar's datastore: entry %s: %w", e.UID, err)
+		return fmt.Errorf("putting entry %s into Sugar's datastore: %w", e.UID, err)
 	}
 }
 
