@@ -23,7 +23,7 @@
 //     the thing, before gokrazy has seen it.
 //   - Nothing outside Job.Receive is written, nothing outside Job.Read read.
 //   - Files appear in Job.Receive whole or not at all. They are not yet on the
-//     disk: call Sync once before any of it counts. (Where seccomp works, the
-//     child's own thousand fsyncs are answered without doing them.)
+//     disk: sync its file system before any of it counts. (Where seccomp works,
+//     the child's own thousand fsyncs are answered without doing them.)
 //   - The lists go in the order of fs.WalkDir, so no name comes twice.
 package transfer

@@ -242,7 +242,7 @@ func testParent(dir string) {
 	if err != nil || busy.Ready(ctx) != nil || idle.Ready(ctx) != nil {
 		os.Exit(1)
 	}
-	go busy.Run(ctx, strings.NewReader(string(new(wire).i32(27, 0, 1, 0, 0, 0, 0).Bytes())), io.Discard)
+	go busy.Run(ctx, strings.NewReader(new(wire).i32(27, 0, 1, 0, 0, 0, 0).String()), io.Discard)
 	os.Stdout.WriteString(strconv.Itoa(busy.cmd.Process.Pid) + " " + strconv.Itoa(idle.cmd.Process.Pid) + "\n")
 	select {}
 }

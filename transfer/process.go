@@ -65,6 +65,10 @@ func Start(ctx context.Context, job Job, onReport func(json.RawMessage)) (*Proce
 	return p, nil
 }
 
+// childEnv is all of a child's environment. Two threads at once suffice: one
+// reads, one hashes. Each costs memory.
+var childEnv = []string{marker + "=1", "GOMAXPROCS=2"}
+
 // exec starts the program again, as a child.
 func (p *Process) exec() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -98,8 +102,7 @@ func (p *Process) exec() error {
 	// been installed in its place since.
 	p.cmd = exec.Command("/proc/self/exe")
 	p.cmd.Args = []string{"transfer"}
-	// Two threads at once suffice: one reads, one hashes. Each costs memory.
-	p.cmd.Env = []string{marker + "=1", "GOMAXPROCS=2"}
+	p.cmd.Env = childEnv
 	p.cmd.Dir = "/"
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = childIn, childOut, p.stderr
 	p.cmd.ExtraFiles = []*os.File{theirs}

@@ -15,8 +15,8 @@ const (
 )
 
 // synced are the calls that we answer without doing them: gokrazy syncs each
-// file, and one Sync of the whole file system by the parent does the same at a
-// thousandth of the cost.
+// file, and the parent syncs the whole file system once before what arrived
+// counts, which does the same at a thousandth of the cost.
 var synced = []uint32{unix.SYS_FSYNC, unix.SYS_FDATASYNC}
 
 // denied are calls that a transfer never makes, and that somebody would who had
@@ -65,17 +65,18 @@ func filterCalls() error {
 // callFilter is the program that the kernel runs at each call: with the call's
 // architecture at offset 4 and its number at 0.
 func callFilter() []unix.SockFilter {
-	n := len(synced) + len(denied)
+	// Behind the comparisons, in this order: allow, done, deny. What no
+	// comparison takes falls through to the first.
+	allow := len(synced) + len(denied)
+	done, deny := allow+1, allow+2
 	load := func(at uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: at}
 	}
-	// Behind the comparisons: allow, done, deny.
-	toAllow, toDone, toDeny := n, n+1, n+2
 	f := []unix.SockFilter{
 		load(4),
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: auditArch, Jt: 0, Jf: uint8(toDeny + 2)},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: auditArch, Jt: 0, Jf: uint8(deny + 2)},
 		load(0),
-		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: highestCall, Jt: uint8(toDeny), Jf: 0},
+		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: highestCall, Jt: uint8(deny), Jf: 0},
 	}
 	at := 0
 	compare := func(calls []uint32, to int) {
@@ -84,11 +85,10 @@ func callFilter() []unix.SockFilter {
 			at++
 		}
 	}
-	compare(synced, toDone)
-	compare(denied, toDeny)
-	_ = toAllow // falls through to it
+	compare(synced, done)
+	compare(denied, deny)
 	answer := func(k uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: k}
 	}
-	return append(f, answer(answerAllow), answer(answerErrno|0), answer(answerErrno|uint32(unix.EPERM)))
+	return append(f, answer(answerAllow), answer(answerErrno), answer(answerErrno|uint32(unix.EPERM)))
 }

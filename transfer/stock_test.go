@@ -41,7 +41,7 @@ func stock(t *testing.T, from string, args ...string) (string, error) {
 	}
 	// rsync calls it as: shell HOST rsync --server …
 	shell := filepath.Join(t.TempDir(), "shell")
-	script := fmt.Sprintf("#!/bin/sh\nshift\nTRANSFER_TEST_SERVER='%s' exec '%s' \"$@\"\n", from, exe)
+	script := fmt.Sprintf("#!/bin/sh\nshift\nGORACE=atexit_sleep_ms=0 TRANSFER_TEST_SERVER='%s' exec '%s' \"$@\"\n", from, exe)
 	if err := os.WriteFile(shell, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
