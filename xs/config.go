@@ -1,6 +1,7 @@
 package xs
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -57,34 +58,59 @@ func Defaults() Config {
 	}
 }
 
+// bound is a number of the configuration beside what it may be.
+type bound struct {
+	key, value, allowed string
+	ok                  bool
+}
+
+func within[T ~int | ~int64 | ~float64](key string, value, low, high T) bound {
+	return bound{key, fmt.Sprint(value), fmt.Sprintf("%v to %v", low, high),
+		low <= value && value <= high} // NaN is not
+}
+
+// bounds of the numbers: none overflows when it becomes bytes, is doubled, or
+// is waited for three times.
+func (c Config) bounds() []bound {
+	const day = 24 * time.Hour
+	return []bound{
+		within("max_sessions", c.MaxSessions, 1, 10_000),
+		within("max_load", c.MaxLoad, 0.01, 10_000),
+		within("min_free_mb", c.MinFreeMB, 0, 1_000_000_000_000),
+		within("min_free_inodes", c.MinFreeInodes, 0, 1_000_000_000_000),
+		within("account_quota_mb", c.AccountQuotaMB, 0, 1_000_000_000_000),
+		within("max_files", c.MaxFiles, 1, 100_000_000),
+		within("max_accounts", c.MaxAccounts, 1, 10_000_000),
+		within("max_connections", c.MaxConnections, 1, 1_000_000),
+		within("max_unauthenticated", c.MaxUnauthenticated, 1, 1_000_000),
+		within("session_timeout", c.SessionTimeout, time.Second, 30*day),
+		within("retry_after", c.RetryAfter, time.Second, day),
+		within("handshake_timeout", c.HandshakeTimeout, time.Second, time.Hour),
+		within("keepalive", c.Keepalive, 100*time.Millisecond, time.Hour),
+		within("idle_timeout", c.IdleTimeout, 100*time.Millisecond, 30*day),
+		within("drain", c.Drain, 0, day),
+	}
+}
+
+// Allowed answers what the number of that key may be, as "LOW to HIGH", or ""
+// where the key is not that of a number.
+func Allowed(key string) string {
+	for _, b := range Defaults().bounds() {
+		if b.key == key {
+			return b.allowed
+		}
+	}
+	return ""
+}
+
 // Check answers what is wrong with the values, by name.
 func (c Config) Check() error {
 	if c.Root == "" {
-		return fmt.Errorf("root is empty")
+		return errors.New("root is empty")
 	}
-	for _, v := range []struct {
-		name       string
-		value, min float64
-	}{
-		{"max_sessions", float64(c.MaxSessions), 1},
-		{"max_load", c.MaxLoad, 0.01},
-		{"min_free_mb", float64(c.MinFreeMB), 0},
-		{"min_free_inodes", float64(c.MinFreeInodes), 0},
-		{"account_quota_mb", float64(c.AccountQuotaMB), 0},
-		{"max_files", float64(c.MaxFiles), 1},
-		{"max_accounts", float64(c.MaxAccounts), 1},
-		{"max_connections", float64(c.MaxConnections), 1},
-		{"max_unauthenticated", float64(c.MaxUnauthenticated), 1},
-		{"session_timeout", c.SessionTimeout.Seconds(), 1},
-		{"retry_after", c.RetryAfter.Seconds(), 1},
-		{"handshake_timeout", c.HandshakeTimeout.Seconds(), 1},
-		{"keepalive", c.Keepalive.Seconds(), 0.1},
-		{"idle_timeout", c.IdleTimeout.Seconds(), 0.1},
-		{"drain", c.Drain.Seconds(), 0},
-	} {
-		// Written so that NaN is refused too.
-		if !(v.value >= v.min) {
-			return fmt.Errorf("%s is %v, and has to be at least %v", v.name, v.value, v.min)
+	for _, b := range c.bounds() {
+		if !b.ok {
+			return fmt.Errorf("%s is %s; allowed is %s", b.key, b.value, b.allowed)
 		}
 	}
 	return nil

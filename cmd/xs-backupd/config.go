@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"math"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -94,7 +95,7 @@ func (p *program) load(cmd *cobra.Command) (xs.Config, error) {
 	k := koanf.New(".")
 	err := k.Load(file.Provider(path), toml.Parser())
 	if err != nil && (named || !errors.Is(err, fs.ErrNotExist)) {
-		return c, fmt.Errorf("%s: %w", path, err)
+		return c, fmt.Errorf("%s: %w", path, showLine(path, err))
 	}
 	if err := apply(&c, path, k); err != nil {
 		return c, err
@@ -124,6 +125,32 @@ func (p *program) load(cmd *cobra.Command) (xs.Config, error) {
 	return c, apply(&c, "command line", k)
 }
 
+// showLine adds the line of the file that the parser stumbled over, which it
+// itself only counts, and what its key may be.
+func showLine(path string, err error) error {
+	var at interface{ Position() (row, column int) }
+	if !errors.As(err, &at) {
+		return err
+	}
+	row, _ := at.Position()
+	b, _ := os.ReadFile(path)
+	lines := strings.Split(string(b), "\n")
+	if row < 1 || row > len(lines) {
+		return err
+	}
+	line := strings.TrimSpace(lines[row-1])
+	key, _, _ := strings.Cut(line, "=")
+	return withRange(strings.TrimSpace(key), fmt.Errorf("line %d, %.80q: %w", row, line, err))
+}
+
+// withRange adds what the number of that key may be.
+func withRange(key string, err error) error {
+	if allowed := xs.Allowed(key); allowed != "" {
+		return fmt.Errorf("%w; allowed is %s", err, allowed)
+	}
+	return err
+}
+
 // apply sets what k holds. The error names key, value and source.
 func apply(c *xs.Config, source string, k *koanf.Koanf) error {
 	known := fields(c)
@@ -133,7 +160,7 @@ func apply(c *xs.Config, source string, k *koanf.Koanf) error {
 			return fmt.Errorf("%s: unknown key %.80q", source, key)
 		}
 		if err := set(field, k.Get(key)); err != nil {
-			return fmt.Errorf("%s: %s = %.80q: %w", source, key, fmt.Sprint(k.Get(key)), err)
+			return withRange(key, fmt.Errorf("%s: %s = %.80q: %w", source, key, fmt.Sprint(k.Get(key)), err))
 		}
 	}
 	return nil

@@ -95,6 +95,53 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// Numbers have bounds: what would overflow as bytes or as a time is refused, and
+// the error names key, value and range, wherever the number stands.
+func TestBounds(t *testing.T) {
+	root := t.TempDir()
+	for _, test := range []struct{ key, value, allowed string }{
+		{"max_sessions", "10001", "1 to 10000"},
+		{"max_sessions", "-1", "1 to 10000"},
+		{"max_load", "10001", "0.01 to 10000"},
+		{"min_free_mb", "9223372036854775807", "0 to 1000000000000"},
+		{"min_free_inodes", "-5", "0 to 1000000000000"},
+		{"account_quota_mb", "17592186044416", "0 to 1000000000000"}, // 1<<64 bytes
+		{"account_quota_mb", "99999999999999999999", "0 to 1000000000000"},
+		{"max_files", "4611686018427387904", "1 to 100000000"},
+		{"max_accounts", "10000001", "1 to 10000000"},
+		{"max_connections", "0", "1 to 1000000"},
+		{"max_unauthenticated", "1000001", "1 to 1000000"},
+		{"session_timeout", "2562047h", "1s to 720h0m0s"},
+		{"session_timeout", "99999999h", "1s to 720h0m0s"},
+		{"retry_after", "25h", "1s to 24h0m0s"},
+		{"handshake_timeout", "-1s", "1s to 1h0m0s"},
+		{"keepalive", "1000000h", "100ms to 1h0m0s"},
+		{"idle_timeout", "1ns", "100ms to 720h0m0s"},
+		{"drain", "48h", "0s to 24h0m0s"},
+	} {
+		text := test.value
+		if strings.Trim(text, "-.e0123456789") != "" {
+			text = `"` + text + `"`
+		}
+		file := filepath.Join(t.TempDir(), "config.toml")
+		if err := os.WriteFile(file, []byte("# bounds\n"+test.key+" = "+text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		environ := []string{"XS_BACKUPD_" + strings.ToUpper(test.key) + "=" + test.value}
+		for source, run := range map[string]func() (int, string, string){
+			"file":        func() (int, string, string) { return call(t, nil, "status", "--root", root, "--config", file) },
+			"environment": func() (int, string, string) { return call(t, environ, "status", "--root", root) },
+		} {
+			status, _, log := run()
+			for _, want := range []string{test.key, strings.TrimSuffix(test.value, "h"), test.allowed} {
+				if status != 2 || !strings.Contains(log, want) {
+					t.Errorf("%s in the %s: %d %s", test.key, source, status, log)
+				}
+			}
+		}
+	}
+}
+
 // Serve prints one line when all three listen; the verbs work beside it, and
 // after it.
 func TestServe(t *testing.T) {
