@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/datastore/service"
+	"github.com/sugarlabs/xo-backupd/test/bed"
 )
 
 // TestNoneIsTorn changes entries through DataStore.update, in each way that it
@@ -151,6 +153,11 @@ func TestUnreadable(t *testing.T) {
 		base(map[string]string{"activity": strings.Repeat("x", 244)}),
 		base(map[string]string{"mime_type": strings.Repeat("é", 122)}),
 	}
+	for _, ctime := range []string{"2010-01-31T12:34:56", "2010-1- 1t0:0:0", "\u0662\u0660\u0661\u0660-01-01T00:00:00"} {
+		old := base(map[string]string{"ctime": ctime})
+		delete(old.metadata, "creation_time")
+		unreadable = append(unreadable, old)
+	}
 	readable := samples()
 	for list, want := range map[*[]sample]bool{&unreadable: false, &readable: true} {
 		for i := range *list {
@@ -197,4 +204,43 @@ func rebuildDeletes(dir string, e *datastore.Entry) bool {
 		}
 	}
 	return false
+}
+
+// TestUnstorable: what Entry.Unreadable says besides is what DataStore.update
+// does not store as it is.
+func TestUnstorable(t *testing.T) {
+	x := startXO(t)
+	long := strings.Repeat("n", 255)
+	for i, c := range []struct {
+		more map[string]string
+		want bool // that it is stored
+	}{
+		{map[string]string{"title:text": "x"}, false},
+		{map[string]string{"uid:text": "x"}, false},
+		{map[string]string{":": "x"}, false},
+		{map[string]string{long: "x"}, false},
+		{map[string]string{"ctime": "%%Y-%%m-%%dT%%H:%%M:%%S"}, false},
+		{map[string]string{long[:254]: "x"}, true},
+		{map[string]string{"ctime": "2010-01-31T12:34:56"}, true},
+		{map[string]string{"ctime": "%Y"}, true},
+		{map[string]string{"a\nb": "x", "\x01": "y", "\u2028": "z", "\uffff": "w"}, true},
+	} {
+		e := &datastore.Entry{UID: testUID(i), Metadata: text("title", c.more)}
+		e.Metadata["uid"] = []byte(e.UID)
+		props := map[string]dbus.Variant{}
+		for name, value := range e.Metadata {
+			props[name] = dbus.MakeVariant(string(value))
+		}
+		err := x.DataStore().Call(service.Name+".update", 0, string(e.UID), props, "", false).Err
+		journal, diskErr := bed.ReadDisk(x.Datastore)
+		must(t, diskErr)
+		stored := err == nil && maps.EqualFunc(journal[string(e.UID)].Props, e.Metadata, bytes.Equal)
+		if stored != c.want {
+			t.Errorf("%.60q: stored %v, %v", c.more, stored, err)
+		}
+		if why := e.Unreadable(); (why == "") != c.want || len(why) > 300 {
+			t.Errorf("%.60q: Unreadable says %q", c.more, why)
+		}
+		must(t, os.RemoveAll(filepath.Join(x.Datastore, string(e.UID)[:2], string(e.UID))))
+	}
 }
