@@ -100,10 +100,38 @@ func (c *Client) startLook(ctx context.Context, progress func(Progress)) (*look,
 	if _, err := os.Stat(c.cfg.Profile.Datastore()); errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{Code: Failed, Message: "There is no Journal on this laptop yet, so there is nothing to back up.", Err: err}
 	}
+	live, err := c.live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		l, err := c.lookOnce(ctx, live, progress)
+		if err != nil || live {
+			return l, err
+		}
+		// The child cannot ask. If Sugar's datastore has begun to run meanwhile,
+		// what the look took for rest may have been a change under way.
+		if live, err = c.live(ctx); err == nil && !live {
+			return l, nil
+		}
+		l.child.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// live tells whether Sugar's datastore runs.
+func (c *Client) live(ctx context.Context) (bool, error) {
 	live, err := c.cfg.Datastore.Running(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("asking whether Sugar's datastore runs: %w", err)
+		err = fmt.Errorf("asking whether Sugar's datastore runs: %w", err)
 	}
+	return live, err
+}
+
+// lookOnce looks at the Journal in a child, as that of a running Sugar or not.
+func (c *Client) lookOnce(ctx context.Context, live bool, progress func(Progress)) (*look, error) {
 	cache := c.lookCache()
 	spec, err := json.Marshal(lookSpec{
 		Dir:   c.cfg.Profile.Datastore(),
