@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/transfer"
 	"github.com/sugarlabs/xo-backupd/wire"
 )
@@ -31,8 +28,8 @@ const (
 	// file that changed under rsync's hands ends a pull, and what has arrived
 	// by then stays.
 	pullTries = 5
-	// scheduleTries and the two waits bound how long the schedule asks a busy
-	// server again, unless the server says how long to wait.
+	// scheduleTries and the two waits bound how often and when the schedule
+	// asks a busy server again, whatever that asks for.
 	scheduleTries   = 6
 	scheduleMinWait = 2 * time.Minute
 	scheduleMaxWait = 64 * time.Minute
@@ -43,38 +40,46 @@ const (
 // Entries that would not hold still or could not be read make the result
 // partial and are named in it.
 func (c *Client) Backup(ctx context.Context, opts BackupOptions, progress func(Progress)) (Result, error) {
-	if pending, ok := c.PendingRestore(); ok {
-		return Result{}, &Error{Code: Busy, Message: fmt.Sprintf(
-			"The restore of snapshot %s is not over yet; finish it first, then back up.", pending.name())}
-	}
-	if opts.Trigger == "" || opts.Trigger == TriggerManual {
-		result, err := c.backup(ctx, progress)
-		c.recordBackup(result, err)
-		return result, err
-	}
+	personWaits := opts.Trigger == "" || opts.Trigger == TriggerManual
 	for try, wait := 1, scheduleMinWait; ; try++ {
 		result, err := c.backup(ctx, progress)
+		c.recordBackup(ctx, result, err)
 		var e *Error
-		if err == nil || try == scheduleTries || !errors.As(err, &e) || e.Code != ServerBusy {
-			c.recordBackup(result, err)
+		if personWaits || try == scheduleTries || !errors.As(err, &e) || e.Code != ServerBusy {
 			return result, err
 		}
 		progress(Progress{Phase: "waiting"})
 		if err := c.sleep(ctx, backoff(wait, e.RetryAfter)); err != nil {
 			return Result{}, err
 		}
-		wait = min(2*wait, scheduleMaxWait)
+		wait *= 2
 	}
 }
 
-// backoff spreads a school's laptops: at least what the server asks for, up
-// to half as much again by chance.
+// backoff spreads a school's laptops: at least what the server asks for, up to
+// half as much again by chance, and in all no longer than scheduleMaxWait.
 func backoff(wait, retryAfter time.Duration) time.Duration {
-	wait = max(wait, retryAfter)
+	wait = min(max(wait, retryAfter), scheduleMaxWait*2/3)
 	return wait + rand.N(wait/2+1)
 }
 
+// sleep waits, or answers why not.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (c *Client) backup(ctx context.Context, progress func(Progress)) (Result, error) {
+	if pending, ok := c.PendingRestore(); ok {
+		return Result{}, &Error{Code: Busy, Message: fmt.Sprintf(
+			"The restore of snapshot %s is not over yet; finish it first, then back up.", pending.name())}
+	}
 	account := c.account()
 	if account == "" {
 		return Result{}, errNotRegistered()
@@ -234,79 +239,4 @@ func transferError(what string, err error) error {
 		}
 	}
 	return unavailable(fmt.Sprintf("The connection to the school server broke while %s.", what), err)
-}
-
-// backedUp records what is now safe at school, and says so.
-func (c *Client) backedUp(agreed *agreed, l *look, snap *wire.Snapshot, kept []wire.Kept) (Result, error) {
-	if snap == nil {
-		return Result{}, badAnswer("a backup without its snapshot")
-	}
-	old := map[datastore.UID]bool{}
-	var result Result
-	for _, k := range kept {
-		uid, err := datastore.ParseUID(k.UID)
-		if err != nil {
-			return Result{}, badAnswer(fmt.Sprintf("kept %.60q", k.UID))
-		}
-		old[uid] = true
-		result.Skipped = append(result.Skipped, Skipped{UID: k.UID, Reason: k.Reason})
-	}
-	for _, d := range l.summary.Damaged {
-		if uid, err := datastore.ParseUID(string(d.UID)); err == nil && !old[uid] {
-			old[uid] = true
-			result.Skipped = append(result.Skipped, Skipped{UID: string(d.UID), Reason: d.Reason})
-		}
-	}
-	result.Partial = len(result.Skipped) > 0
-	result.Entries, result.Bytes, result.Snapshot = snap.Entries, snap.Bytes, *snap
-	result.Message = backupMessage(result)
-	if err := agreed.add(l.versions(old), snap.Seq); err != nil {
-		// The backup is true all the same; a later merge is more careful
-		// than it needs to be.
-		c.cfg.Log.Warn("cannot record what is safe at school", "error", err)
-	}
-	return result, nil
-}
-
-func backupMessage(r Result) string {
-	if r.Partial {
-		return fmt.Sprintf("%d entries are safe at school as they are now; %d could not be saved this time: %s",
-			r.Entries-len(r.Skipped), len(r.Skipped), namesOf(r.Skipped))
-	}
-	return fmt.Sprintf("%d entries are safe at school.", r.Entries)
-}
-
-// recordBackup keeps how a backup ended. A backup that a person cancelled or
-// that never began changes nothing that is known.
-func (c *Client) recordBackup(r Result, err error) {
-	update := func(s *state) {
-		s.LastBackup, s.LastResult, s.Entries = c.now().Unix(), r.Message, r.Entries
-	}
-	if err != nil {
-		var e *Error
-		if !errors.As(err, &e) {
-			return
-		}
-		update = func(s *state) { s.LastResult = e.Message }
-	}
-	if err := c.update(update); err != nil {
-		c.cfg.Log.Warn("cannot keep how the backup ended", "error", err)
-	}
-}
-
-// lookCache is where the look at the Journal remembers what it has read. It
-// makes the folder; where it cannot, a look costs more and is as good.
-func (c *Client) lookCache() string {
-	if err := os.MkdirAll(c.cfg.CacheDir, 0o700); err != nil {
-		c.cfg.Log.Debug("no cache", "error", err)
-	}
-	return filepath.Join(c.cfg.CacheDir, "look")
-}
-
-// openStore opens the Journal on disk.
-func (c *Client) openStore(ctx context.Context) (*datastore.Store, error) {
-	return datastore.Open(c.cfg.Profile.Datastore(), func() bool {
-		live, err := c.cfg.Datastore.Running(ctx)
-		return live || err != nil
-	})
 }

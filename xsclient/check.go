@@ -194,15 +194,3 @@ func askError(ctx context.Context, host string, err error) error {
 	}
 	return unavailable(notThere(host, err), err)
 }
-
-// sleep waits, or answers why not.
-func (c *Client) sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

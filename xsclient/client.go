@@ -56,6 +56,7 @@ type Client struct {
 	state  *stateKeeper
 	http   *http.Client
 	now    func() time.Time
+	sleep  func(context.Context, time.Duration) error
 	// Bounds of waiting for a server: openTimeout and apiTimeout, but for
 	// tests, which have no patience.
 	openTimeout, apiTimeout time.Duration
@@ -72,7 +73,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Root == "" {
 		cfg.Root = "/"
 	}
-	c := &Client{cfg: cfg, http: newHTTPClient(), now: time.Now, openTimeout: openTimeout, apiTimeout: apiTimeout}
+	c := &Client{cfg: cfg, http: newHTTPClient(), now: time.Now, sleep: sleep, openTimeout: openTimeout, apiTimeout: apiTimeout}
 	for name, value := range map[string]string{"server": cfg.Server, "registration": cfg.Registration} {
 		if value == "" {
 			continue

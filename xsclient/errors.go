@@ -136,6 +136,15 @@ func retryAfter(seconds int) time.Duration {
 	return time.Duration(min(max(seconds, 0), most)) * time.Second
 }
 
+// inWords is an error as a person may read it.
+func inWords(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return sentence(err.Error())
+}
+
 // sentence makes another program's text fit for a person's eyes: one line,
 // printable, of bounded length.
 func sentence(s string) string {

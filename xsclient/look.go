@@ -196,3 +196,20 @@ func (l *look) news(a *agreed) int64 {
 	}
 	return n
 }
+
+// lookCache is where the look at the Journal remembers what it has read. It
+// makes the folder; where it cannot, a look costs more and is as good.
+func (c *Client) lookCache() string {
+	if err := os.MkdirAll(c.cfg.CacheDir, 0o700); err != nil {
+		c.cfg.Log.Debug("no cache", "error", err)
+	}
+	return filepath.Join(c.cfg.CacheDir, "look")
+}
+
+// openStore opens the Journal on disk.
+func (c *Client) openStore(ctx context.Context) (*datastore.Store, error) {
+	return datastore.Open(c.cfg.Profile.Datastore(), func() bool {
+		live, err := c.cfg.Datastore.Running(ctx)
+		return live || err != nil
+	})
+}

@@ -37,9 +37,11 @@ type state struct {
 	// SeenKey is what another server showed instead, until it is trusted or
 	// the right one is back.
 	SeenKey string `json:"seen_key,omitempty"`
-	// LastBackup is when the Journal was last safe at school, Unix seconds.
+	// LastBackup is when the server last confirmed, by its own clock, that it
+	// has the Journal, Unix seconds. A partial backup counts: all that can be
+	// read is safe then, and LastResult says what cannot.
 	LastBackup int64 `json:"last_backup,omitempty"`
-	// LastResult is how the last backup ended, in words.
+	// LastResult is how the last backup ended, in words, a failed one too.
 	LastResult string `json:"last_result,omitempty"`
 	// Entries is how many entries the last backup holds.
 	Entries int `json:"entries,omitempty"`
