@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,13 +34,7 @@ func bothWays(t *testing.T, test func(t *testing.T, s *school, p *pupil, opts Re
 				must(t, os.CopyFS(dir, os.DirFS(filepath.Join(old, uid[:2], uid))))
 				must(t, os.WriteFile(filepath.Join(dir, "metadata", "title"), []byte("as it is here"), 0o644))
 			}
-			agreed, err := openAgreed(p.cfg.StateDir, p.account())
-			must(t, err)
-			versions := map[datastore.UID]datastore.Version{}
-			for uid, info := range lookAt(t, p.journal).Entries() {
-				versions[uid] = info.Version
-			}
-			must(t, agreed.add(versions, 1))
+			p.agreeOn(p.journal)
 			test(t, s, p, opts, uids)
 			p.untouched()
 			p.pending(false)
@@ -118,6 +113,68 @@ func TestDamagedAtSchool(t *testing.T) {
 	}
 }
 
+// An entry whose metadata is damaged at school is listed as such, named, and what
+// is here of it is left alone.
+func TestListedAsDamaged(t *testing.T) {
+	bothWays(t, func(t *testing.T, s *school, p *pupil, opts RestoreOptions, uids []string) {
+		before, _ := rawRead(t, p.journal, uids[0])
+		bad := []string{uids[0], uids[2]} // here, and not here
+		s.list = func(w io.Writer) {
+			for _, e := range s.entries() {
+				if slices.Contains(bad, e.UID) {
+					e = wire.Entry{UID: e.UID, Damaged: "mice\x1b[2J ate it"}
+				}
+				wire.WriteLine(w, e)
+			}
+		}
+		result, err := p.Restore(t.Context(), opts, p.progress)
+		must(t, err)
+		if !result.Partial || len(result.Skipped) != 2 || result.Entries != 4 || result.Unlisted != 0 {
+			t.Errorf("%+v", result)
+		}
+		for i, skipped := range result.Skipped {
+			if skipped.UID != bad[i] || !strings.Contains(skipped.Reason, "mice [2J ate it") || !strings.Contains(result.Message, skipped.UID) {
+				t.Errorf("%+v, %s", skipped, result.Message)
+			}
+		}
+		if after, ok := rawRead(t, p.journal, uids[0]); !ok || after != before {
+			t.Errorf("what is here was not left alone: %v\n%v\n%v", ok, before, after)
+		}
+		for _, request := range s.restores {
+			if slices.Contains(request.UIDs, bad[0]) || slices.Contains(request.UIDs, bad[1]) {
+				t.Error("what is damaged was asked for")
+			}
+		}
+		p.agreedIsHere()
+	})
+}
+
+// A list that lacks entries of the snapshot: what is listed is merged, and the
+// result says that it is not all; no Journal is replaced by less than it was.
+func TestListLacksEntries(t *testing.T) {
+	bothWays(t, func(t *testing.T, s *school, p *pupil, opts RestoreOptions, uids []string) {
+		before := listing(t, p.journal)
+		s.list = func(w io.Writer) {
+			for _, e := range s.entries()[1:] {
+				wire.WriteLine(w, e)
+			}
+		}
+		result, err := p.Restore(t.Context(), opts, p.progress)
+		if opts.Replace {
+			e := wantCode(t, err, Damaged)
+			if !strings.Contains(e.Message, s.snap.ID) {
+				t.Error(e)
+			}
+			p.unharmed(before, false)
+			return
+		}
+		must(t, err)
+		if !result.Partial || result.Unlisted != 1 || result.Entries != 5 || !strings.Contains(result.Message, "does not find 1 more") {
+			t.Errorf("%+v", result)
+		}
+	})
+}
+
 // rawRead is all of an entry on disk.
 func rawRead(t testing.TB, journal, uid string) (string, bool) {
 	t.Helper()
@@ -187,6 +244,7 @@ func TestSendsOther(t *testing.T) {
 	}
 	t.Run("more", func(t *testing.T) {
 		bothWays(t, func(t *testing.T, s *school, p *pupil, opts RestoreOptions, uids []string) {
+			s.snap.Entries = 3
 			s.list = func(w io.Writer) {
 				for _, e := range s.entries()[:3] {
 					wire.WriteLine(w, e)

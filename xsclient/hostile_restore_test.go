@@ -91,11 +91,18 @@ func TestHostileEntries(t *testing.T) {
 		"overflows by 2": {size(math.MaxInt64/2 + 1), ServerUnavailable, "size 4"},
 		"no version":     {version(""), ServerUnavailable, `version ""`},
 		"long version":   {version(strings.Repeat("0", 65)), ServerUnavailable, "version"},
-		"not JSON":       {raw("hello\n"), ServerUnavailable, "entry 0"},
-		"wrong type":     {raw("[]\n"), ServerUnavailable, "entry 0"},
-		"cut":            {raw(`{"uid":`), ServerUnavailable, ""},
-		"size in words":  {raw(`{"size":"1 TB"}` + "\n"), ServerUnavailable, "entry 0"},
-		"no end of line": {raw(strings.Repeat("x", wire.MaxLine+100)), ServerUnavailable, "longer than 1 MiB"},
+		"one too many": {func(s *school) {
+			s.list = func(w io.Writer) {
+				s.listed(w, func(*wire.Entry) {})
+				wire.WriteLine(w, wire.Entry{UID: strings.Repeat("0", 36), Version: strings.Repeat("0", 64)})
+			}
+		}, ServerUnavailable, "4 entries in the list"},
+		"damaged, climbs": {each(func(e *wire.Entry) { *e = wire.Entry{UID: "../../x", Damaged: "x"} }), ServerUnavailable, "an entry called"},
+		"not JSON":        {raw("hello\n"), ServerUnavailable, "entry 0"},
+		"wrong type":      {raw("[]\n"), ServerUnavailable, "entry 0"},
+		"cut":             {raw(`{"uid":`), ServerUnavailable, ""},
+		"size in words":   {raw(`{"size":"1 TB"}` + "\n"), ServerUnavailable, "entry 0"},
+		"no end of line":  {raw(strings.Repeat("x", wire.MaxLine+100)), ServerUnavailable, "longer than 1 MiB"},
 	})
 }
 

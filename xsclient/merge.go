@@ -6,12 +6,21 @@ import "github.com/sugarlabs/xo-backupd/datastore"
 type verdict int
 
 const (
-	same      verdict = iota // what is here is what is there: not touched
-	comesBack                // missing here
-	replaced                 // only there changed
-	stays                    // only here changed, or the snapshot is older than what was agreed
-	both                     // both changed, or nothing was agreed: the returning one gets a uid of its own
-	leftGone                 // deleted here since, and deleted entries are not wanted
+	same       verdict = iota // what is here is what is there: not touched
+	comesBack                 // missing here
+	replaced                  // only there changed
+	stays                     // only here changed, or the snapshot is older than what was agreed
+	both                      // both changed, or nothing was agreed: the returning one gets a uid of its own
+	leftGone                  // deleted here since, and deleted entries are not wanted
+	mended                    // what is here cannot be read: it is put aside for what is there
+	unfinished                // what is here is half of what is there: it is put back whole
+)
+
+// Versions of an entry that is here but cannot be read: as it does not hold
+// still, or for good. Each is like no other.
+const (
+	changingHere datastore.Version = "changing here"
+	damagedHere  datastore.Version = "damaged here"
 )
 
 // agreement is the last version of an entry that XO and XS both had.
@@ -29,6 +38,8 @@ func decide(here, there datastore.Version, agreed *agreement, seq uint64, wantDe
 		return leftGone
 	case here == "":
 		return comesBack
+	case here == damagedHere:
+		return mended
 	case here == there:
 		return same
 	case agreed == nil:

@@ -34,6 +34,11 @@ func TestDecide(t *testing.T) {
 		{"older snapshot, here changed since", "c", "a", ag("b", 5), 4, false, stays},
 		{"both changed", "b", "c", ag("a", 1), 2, false, both},
 		{"nothing agreed", "b", "c", nil, 2, false, both},
+		{"unreadable here", damagedHere, "a", ag("a", 1), 1, false, mended},
+		{"unreadable here, older snapshot", damagedHere, "a", ag("b", 5), 4, false, mended},
+		{"unreadable here, deleted not wanted", damagedHere, "a", ag("a", 1), 1, true, mended},
+		{"being changed here", changingHere, "a", ag("a", 1), 1, false, stays},
+		{"being changed here, both changed", changingHere, "b", ag("a", 1), 2, false, both},
 	} {
 		if got := decide(c.here, c.there, c.agreed, c.seq, !c.noDeleted); got != c.want {
 			t.Errorf("%s: verdict %d, want %d", c.name, got, c.want)

@@ -8,81 +8,96 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/wire"
 )
-
-// unknownVersion stands for an entry that is here but cannot be read: it is
-// like no other, so nothing replaces it.
-const unknownVersion datastore.Version = "unreadable here"
 
 // mergeSink puts entries into the Journal that is here: through Sugar's
 // datastore while it runs, so that the Journal shows them as they come, else
 // straight into its folder.
-type mergeSink struct{ *restore }
+type mergeSink struct {
+	*restore
+	journal *datastore.Tree // as it was when the restore began
+}
 
 func (m *mergeSink) here(ctx context.Context) (map[datastore.UID]datastore.Version, error) {
-	tree, err := m.store.Look(ctx, datastore.LookOptions{Cache: m.c.lookCache()})
+	var err error
+	m.journal, err = m.store.Look(ctx, datastore.LookOptions{Cache: m.c.lookCache()})
 	if err != nil {
 		return nil, fmt.Errorf("looking at the Journal: %w", err)
 	}
 	here := map[datastore.UID]datastore.Version{}
-	for uid, info := range tree.Entries() {
+	for uid, info := range m.journal.Entries() {
 		here[uid] = info.Version
 	}
-	for _, d := range tree.Summary().Damaged {
-		here[d.UID] = unknownVersion
+	for _, d := range m.journal.Summary().Damaged {
+		here[d.UID] = noVersion(&d)
 	}
 	return here, nil
 }
 
-func (m *mergeSink) decide(t task, here map[datastore.UID]datastore.Version) verdict {
+// noVersion stands for the version of an entry that has none.
+func noVersion(d *datastore.DamagedError) datastore.Version {
+	if d.Changing {
+		return changingHere
+	}
+	return damagedHere
+}
+
+func (m *mergeSink) plan(t task, listed wire.Entry, here map[datastore.UID]datastore.Version) verdict {
 	v := decide(here[t.uid], t.version, m.agreed.of(t.uid), m.snap.Seq, !m.pending.LeaveDeleted)
-	if v == both {
-		if m.were[t.uid] && m.halfPublished(t.uid) {
-			return replaced
-		}
-		if here[datastore.TwinUID(t.uid, t.version)] != "" {
-			return same // it came back beside the newer one already
-		}
+	if v != both && v != stays {
+		return v
+	}
+	if e, _, err := datastore.ReadEntry(m.journal, t.uid); err == nil && mayBeUnfinished(e, listed.Metadata) {
+		return unfinished
+	}
+	if v == both && here[datastore.TwinUID(t.uid, t.version)] != "" {
+		return same // it came back beside the newer one already
 	}
 	return v
 }
 
-// halfPublished tells whether an entry that was being published when power
-// went is only half there: nothing that a child made could be lost with it.
-func (m *mergeSink) halfPublished(uid datastore.UID) bool {
-	e, err := m.store.Entry(context.Background(), uid)
-	if err != nil {
-		return !errors.Is(err, fs.ErrNotExist)
+// verdict decides once more, just before the entry is published: the child may
+// have worked on it meanwhile.
+func (m *mergeSink) verdict(ctx context.Context, a arrival) (verdict, error) {
+	var here datastore.Version
+	e, err := m.store.Entry(ctx, a.uid)
+	var damaged *datastore.DamagedError
+	switch {
+	case err == nil:
+		here = e.Version()
+	case errors.Is(err, fs.ErrNotExist):
+	case errors.As(err, &damaged):
+		here = noVersion(damaged)
+	default:
+		return same, err
 	}
-	size, err := strconv.ParseInt(string(e.Metadata["filesize"]), 10, 64)
-	if err != nil {
-		return true // Sugar gives each entry its size
+	v := decide(here, a.version, m.agreed.of(a.uid), m.snap.Seq, !m.pending.LeaveDeleted)
+	if e != nil && (v == both || v == stays) && isUnfinished(e, a.entry) {
+		v = unfinished
 	}
-	return e.Data == nil && size > 0 || e.Data != nil && e.Data.Size != size
+	return v, nil
+}
+
+// becomes is the entry as it will stand in the Journal; nil if nothing is to be
+// done.
+func (m *mergeSink) becomes(a arrival, v verdict) *datastore.Entry {
+	switch v {
+	case comesBack, replaced, mended, unfinished:
+		return a.entry
+	case both:
+		return a.entry.Twin(m.dayOf())
+	}
+	return nil
 }
 
 func (m *mergeSink) room([]task) error { return nil }
 
 func (m *mergeSink) finish(context.Context) error { return nil }
-
-// versionHere looks once more, just before an entry is published: the child
-// may have worked on it meanwhile.
-func (m *mergeSink) versionHere(ctx context.Context, uid datastore.UID) (datastore.Version, error) {
-	e, err := m.store.Entry(ctx, uid)
-	var damaged *datastore.DamagedError
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", nil
-	case errors.As(err, &damaged):
-		return unknownVersion, nil
-	case err != nil:
-		return "", err
-	}
-	return e.Version(), nil
-}
 
 func (m *mergeSink) put(ctx context.Context, arrived []arrival) error {
 	// What is published must survive a power cut that comes right after.
@@ -110,58 +125,50 @@ func (m *mergeSink) put(ctx context.Context, arrived []arrival) error {
 	return err
 }
 
-// becomes is the entry as it will stand in the Journal, nil if on second look
-// nothing is to be done.
-func (m *mergeSink) becomes(ctx context.Context, a arrival) (*datastore.Entry, error) {
-	v, err := m.versionHere(ctx, a.uid)
-	if err != nil {
-		return nil, err
-	}
-	switch m.decide(a.task, map[datastore.UID]datastore.Version{a.uid: v}) {
-	case comesBack, replaced:
-		return a.entry, nil
-	case both:
-		m.result.KeptBoth++
-		return a.entry.Twin(m.dayOf()), nil
-	case stays:
-		m.result.Stayed++
-	}
-	m.result.Entries++
-	return nil, nil
-}
-
 func (m *mergeSink) putLive(ctx context.Context, tree fs.FS, arrived []arrival, published map[datastore.UID]datastore.Version) error {
-	uids := make([]datastore.UID, len(arrived))
 	for i, a := range arrived {
-		uids[i] = a.uid
-	}
-	if err := m.savePublishing(uids); err != nil {
-		return err
-	}
-	for i, a := range arrived {
-		e, err := m.becomes(ctx, a)
-		if err != nil {
-			return err
-		}
-		if e == nil {
-			continue
-		}
+		// What takes time comes first: between the last look at the entry and
+		// its update the child must have no time to change it.
 		path, err := joinData(tree, m.treeDir(), a.entry, filepath.Join(m.c.stagingDir(), "data"))
 		if err != nil {
 			return err
 		}
-		if err := m.c.cfg.Datastore.Update(ctx, e, path); err != nil {
-			return fmt.Errorf("giving entry %s to Sugar's datastore: %w", a.uid, err)
+		if err := m.update(ctx, a, path, published); err != nil {
+			return err
 		}
-		m.came(a, e, published)
 		p := m.p
 		p.Phase, p.EntriesDone = "publishing", p.EntriesDone+i+1
 		m.progress(p)
 	}
-	if err := syncDir(m.c.cfg.Profile.Dir); err != nil {
+	return syncDir(m.c.cfg.Profile.Dir)
+}
+
+// update gives one entry to the running datastore. One that it does not take is
+// named in the result: the others come back all the same.
+func (m *mergeSink) update(ctx context.Context, a arrival, path string, published map[datastore.UID]datastore.Version) error {
+	v, err := m.verdict(ctx, a)
+	if err != nil {
 		return err
 	}
-	return m.savePublishing(nil)
+	e := m.becomes(a, v)
+	if v == mended {
+		if err := m.putAside(a.uid); err != nil {
+			return err
+		}
+	}
+	if e != nil {
+		err = m.c.cfg.Datastore.Update(ctx, e, path)
+	}
+	var refused *datastore.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		m.skip(a.uid, fmt.Sprintf("Sugar's datastore did not take it (%s); it stays safe at school", sentence(refused.Reason)))
+		return nil
+	case err != nil:
+		return fmt.Errorf("giving entry %s to Sugar's datastore: %w", a.uid, err)
+	}
+	m.over(a, v, published)
+	return nil
 }
 
 func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival, published map[datastore.UID]datastore.Version) error {
@@ -170,6 +177,20 @@ func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival
 		return err
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	// What takes time comes first: while the datastore is kept from starting,
+	// whoever calls it waits.
+	for _, a := range arrived {
+		v, err := m.verdict(ctx, a)
+		if err != nil {
+			return err
+		}
+		if _, err := m.unpack(tree, a, v, out); err != nil {
+			return err
+		}
+	}
+	if err := syncDir(m.c.cfg.Profile.Dir); err != nil {
 		return err
 	}
 	release, err := m.c.cfg.Datastore.Hold(ctx)
@@ -183,19 +204,23 @@ func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival
 	}()
 	staged, came := map[datastore.UID]string{}, map[datastore.UID]datastore.Version{}
 	for _, a := range arrived {
-		e, err := m.becomes(ctx, a)
+		v, err := m.verdict(ctx, a)
 		if err != nil {
 			return err
 		}
-		if e == nil {
-			continue
-		}
-		dir := filepath.Join(out, string(e.UID))
-		if err := datastore.Unpack(tree, a.uid, e, dir); err != nil {
+		e, err := m.unpack(tree, a, v, out) // again, where it was changed meanwhile
+		if err != nil {
 			return err
 		}
-		staged[e.UID] = dir
-		m.came(a, e, came)
+		if v == mended {
+			if err := m.putAside(a.uid); err != nil {
+				return err
+			}
+		}
+		if e != nil {
+			staged[e.UID] = filepath.Join(out, string(e.UID))
+		}
+		m.over(a, v, came)
 	}
 	if err := m.store.Publish(ctx, staged); err != nil {
 		return err
@@ -204,10 +229,57 @@ func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival
 	return os.RemoveAll(out)
 }
 
-// came counts an entry that is in the Journal again.
-func (m *mergeSink) came(a arrival, e *datastore.Entry, published map[datastore.UID]datastore.Version) {
-	m.result.Entries++
-	if e.UID == a.uid {
-		published[a.uid] = a.version // a twin is nothing that the XS has
+// unpack makes the folder out/UID of an entry as it will stand in the Journal,
+// unless it is there.
+func (m *mergeSink) unpack(tree fs.FS, a arrival, v verdict, out string) (*datastore.Entry, error) {
+	e := m.becomes(a, v)
+	if e == nil {
+		return nil, nil
 	}
+	dir := filepath.Join(out, string(e.UID))
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return e, err
+	}
+	return e, datastore.Unpack(tree, a.uid, e, dir)
+}
+
+// over counts an entry that is done with.
+func (m *mergeSink) over(a arrival, v verdict, published map[datastore.UID]datastore.Version) {
+	m.result.Entries++
+	switch v {
+	case both:
+		m.result.KeptBoth++ // a twin is nothing that the XS has
+	case stays:
+		m.result.Stayed++
+	case comesBack, replaced, mended, unfinished:
+		published[a.uid] = a.version
+	}
+}
+
+// putAside keeps what is damaged here where a person can find it, and makes
+// room for what comes back.
+func (m *mergeSink) putAside(uid datastore.UID) error {
+	from := filepath.Join(m.c.cfg.Profile.Datastore(), string(uid[:2]), string(uid))
+	// A power cut can leave an entry of which nothing has been written.
+	_ = unix.Rmdir(filepath.Join(from, "metadata"))
+	if unix.Rmdir(from) == nil {
+		return nil
+	}
+	to := m.asideDir(uid) + "-as-it-was-here"
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return err
+		}
+		to = fmt.Sprintf("%s-as-it-was-here-%d", m.asideDir(uid), n)
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if err := os.Rename(from, to); err != nil {
+		return fmt.Errorf("keeping what is here of entry %s: %w", uid, err)
+	}
+	m.result.Mended = append(m.result.Mended, Skipped{UID: string(uid), Reason: "what was here is in " + to})
+	return nil
 }

@@ -38,10 +38,6 @@ type pendingRestore struct {
 	Account        string
 	// Resolved is the id of the snapshot, once it is known which it is.
 	Resolved string `json:",omitempty"`
-	// Publishing are entries that are being put into a running Journal now. If
-	// power goes while they are, what is found under their names may be half
-	// of an entry.
-	Publishing []datastore.UID `json:",omitempty"`
 }
 
 // is tells whether that is what these options ask for.

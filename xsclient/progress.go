@@ -31,6 +31,8 @@ type Result struct {
 	Stayed   int   // a restore: newer here, left as they are
 	KeptBoth int   // a restore: came back beside a newer one
 	Skipped  []Skipped
+	Mended   []Skipped // a restore: could not be read here; the school's copy took their place
+	Unlisted int       // a restore: of the snapshot, but the XS does not find them any more
 }
 
 // Skipped is an entry that an operation could not do its work for.

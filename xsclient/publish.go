@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 // sink is where a restore puts what has been fetched and verified: merged into
@@ -21,7 +22,8 @@ type sink interface {
 	// here answers the versions of what need not be fetched again, or must be
 	// decided about.
 	here(context.Context) (map[datastore.UID]datastore.Version, error)
-	decide(task, map[datastore.UID]datastore.Version) verdict
+	// plan decides about an entry of the XS's list.
+	plan(task, wire.Entry, map[datastore.UID]datastore.Version) verdict
 	// room says in time that all of it cannot fit, where it has to.
 	room([]task) error
 	put(context.Context, []arrival) error
@@ -32,7 +34,7 @@ func (r *restore) newSink(ctx context.Context) (sink, error) {
 	if r.pending.Replace {
 		return newReplaceSink(r)
 	}
-	return &mergeSink{r}, nil
+	return &mergeSink{restore: r}, nil
 }
 
 // arrival is an entry that has been fetched and is what was sent.
@@ -106,7 +108,7 @@ func (r *restore) fetchAnew(ctx context.Context, bad []wrong) ([]arrival, error)
 	var batch []task
 	for _, b := range bad {
 		if reason := r.atSchool[string(b.uid)]; reason != "" {
-			r.skip(b.uid, "the copy at school is damaged: "+reason) // as it says itself
+			r.skip(b.uid, damagedAtSchool(reason)) // as it says itself
 			continue
 		}
 		batch = append(batch, b.task)
@@ -126,12 +128,14 @@ func (r *restore) fetchAnew(ctx context.Context, bad []wrong) ([]arrival, error)
 	}
 	for _, b := range bad {
 		if reason := r.atSchool[string(b.uid)]; reason != "" {
-			b.reason = "the copy at school is damaged: " + reason
+			b.reason = damagedAtSchool(reason)
 		}
 		r.skip(b.uid, b.reason)
 	}
 	return arrived, nil
 }
+
+func damagedAtSchool(reason string) string { return "the copy at school is damaged: " + reason }
 
 // removeFetched removes all files of those entries that have arrived.
 func (r *restore) removeFetched(batch []task) error {
@@ -165,9 +169,9 @@ func (r *restore) verify(tree fs.FS, t task) (_ *arrival, bad string, _ error) {
 	var damaged *datastore.DamagedError
 	switch {
 	case errors.As(err, &damaged):
-		return nil, "the copy at school is damaged: " + damaged.Reason, nil
+		return nil, damagedAtSchool(damaged.Reason), nil
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, "the copy at school is damaged: the school server did not send it", nil
+		return nil, damagedAtSchool("the school server did not send it"), nil
 	case err != nil:
 		return nil, "", err
 	case entry.Version() != t.version:
@@ -225,5 +229,7 @@ func joinData(tree fs.FS, treeDir string, e *datastore.Entry, to string) (string
 		return "", err
 	}
 	_, err = io.Copy(out, in)
-	return to, errors.Join(err, out.Close())
+	// Sugar moves it to its place: after a power cut it shall be there whole, or
+	// not at all.
+	return to, errors.Join(err, out.Sync(), out.Close())
 }

@@ -21,6 +21,8 @@ type stopped struct {
 	mu   sync.Mutex
 	held int
 	hold error // of the next Hold
+
+	holding func() // called while it is held; may be nil
 }
 
 func (*stopped) Running(context.Context) (bool, error) { return false, nil }
@@ -35,6 +37,9 @@ func (s *stopped) Hold(context.Context) (func() error, error) {
 		return nil, s.hold
 	}
 	s.held++
+	if s.holding != nil {
+		s.holding()
+	}
 	return func() error { return nil }, nil
 }
 

@@ -1,22 +1,15 @@
 package xsclient
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/wire"
 )
-
-// reserve is what a restore leaves free on the laptop's disk: Sugar needs room
-// to start and to save.
-const reserve = 50 << 20
 
 // Restore brings a snapshot back. Unless opts.Replace, it is merged into the
 // Journal as decide says. It may be cut off at any instant and called again:
@@ -68,11 +61,7 @@ func (r *restore) begin(opts RestoreOptions) error {
 	if err != nil {
 		r.c.cfg.Log.Warn("the record of an unfinished restore is damaged; beginning anew", "error", err)
 	}
-	r.were = map[datastore.UID]bool{}
 	if old != nil && old.is(r.account, opts) {
-		for _, uid := range old.Publishing {
-			r.were[uid] = true
-		}
 		r.pending, r.published = *old, old.Resolved != ""
 		return nil
 	}
@@ -175,19 +164,6 @@ type restore struct {
 	result Result
 	// atSchool says what the XS found wrong with entries that it did not send.
 	atSchool map[string]string
-	// were are the entries that the daemon was publishing when it was cut off.
-	were map[datastore.UID]bool
-}
-
-// task is one entry that is to come back.
-type task struct {
-	uid     datastore.UID
-	version datastore.Version
-	verdict verdict
-	size    int64 // of its files as they travel
-	cost    int64 // of disk, while it is fetched and put back
-	keep    bool
-	time    int64
 }
 
 func (r *restore) run(ctx context.Context) (Result, error) {
@@ -225,7 +201,7 @@ func (r *restore) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	r.result.Snapshot = r.snap
-	r.result.Partial = len(r.result.Skipped) > 0
+	r.result.Partial = len(r.result.Skipped)+len(r.result.Mended)+r.result.Unlisted > 0
 	r.result.Message = restoreMessage(r.result, r.pending.Replace)
 	return r.result, nil
 }
@@ -246,116 +222,6 @@ func (r *restore) open(ctx context.Context) (err error) {
 	return err
 }
 
-// plan lists what has to come back, what a child would miss most first:
-// starred entries, then the newest.
-func (r *restore) plan(ctx context.Context) ([]task, error) {
-	r.report("comparing")
-	here, err := r.sink.here(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var tasks []task
-	seen := map[datastore.UID]bool{}
-	err = r.api.Entries(ctx, r.snap.ID, func(e wire.Entry) error {
-		t, err := newTask(e)
-		if err != nil {
-			return err
-		}
-		if seen[t.uid] {
-			return badAnswer(fmt.Sprintf("entry %s twice in snapshot %s", t.uid, r.snap.ID))
-		}
-		seen[t.uid] = true
-		t.verdict = r.sink.decide(t, here)
-		switch t.verdict {
-		case comesBack, replaced, both:
-			tasks = append(tasks, t)
-		case stays:
-			r.result.Stayed++
-			fallthrough
-		default:
-			r.result.Entries++
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(tasks, func(a, b task) int {
-		if a.keep != b.keep {
-			if a.keep {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Or(cmp.Compare(b.time, a.time), cmp.Compare(a.uid, b.uid))
-	})
-	return tasks, nil
-}
-
-// maxEntrySize is more than any entry can have: its data is in parts whose
-// numbers have four digits. No sum of such sizes overflows.
-const maxEntrySize = 10_001 * datastore.MaxFile
-
-// newTask looks at what the server says of an entry: nothing of it is believed
-// that could name a file elsewhere.
-func newTask(e wire.Entry) (task, error) {
-	uid, err := datastore.ParseUID(e.UID)
-	if err != nil {
-		return task{}, badAnswer(fmt.Sprintf("an entry called %.60q", e.UID))
-	}
-	if len(e.Version) != 64 || e.Size < 0 || e.Size > maxEntrySize {
-		return task{}, badAnswer(fmt.Sprintf("version %.70q, size %d of entry %s", e.Version, e.Size, uid))
-	}
-	timestamp, _ := strconv.ParseInt(e.Metadata["timestamp"], 10, 64) // only orders what comes first
-	const block = 4096                                                // each property is a file
-	return task{
-		uid:     uid,
-		version: datastore.Version(e.Version),
-		size:    e.Size,
-		cost:    2*e.Size + int64(len(e.Metadata)+6)*block,
-		keep:    e.Metadata["keep"] == "1",
-		time:    timestamp,
-	}, nil
-}
-
-// A batch is bounded, so that a nearly full laptop can restore.
-const (
-	batchBytes   = 64 << 20
-	batchEntries = 2000
-)
-
-// nextBatch takes from tasks what fits the disk now. An entry that does not
-// fit stays at school, and is named.
-func (r *restore) nextBatch(tasks []task) (batch, rest []task, err error) {
-	free, err := freeBytes(r.c.cfg.Profile.Dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	room := free - reserve
-	var cost, size int64
-	for len(tasks) > 0 {
-		t := tasks[0]
-		switch {
-		case t.cost > room && r.pending.Replace:
-			// There was room when it began. What is not there must not be lost
-			// with the Journal that is replaced.
-			return nil, nil, diskFull(fmt.Errorf("entry %s needs %d bytes, %d are free", t.uid, t.cost, room))
-		case t.cost > room:
-			r.skip(t.uid, fmt.Sprintf("it does not fit this laptop's disk (%s needed, %s free); it stays safe at school",
-				byteSize(t.cost), byteSize(max(room, 0))))
-			tasks = tasks[1:]
-			continue
-		case len(batch) > 0 && (cost+t.cost > room || size+t.size > batchBytes), len(batch) == batchEntries:
-			return batch, tasks, nil
-		}
-		batch = append(batch, t)
-		cost += t.cost
-		size += t.size
-		tasks = tasks[1:]
-	}
-	return batch, nil, nil
-}
-
 func (r *restore) skip(uid datastore.UID, reason string) {
 	r.result.Skipped = append(r.result.Skipped, Skipped{UID: string(uid), Reason: reason})
 	r.p.EntriesSkipped++
@@ -364,11 +230,6 @@ func (r *restore) skip(uid datastore.UID, reason string) {
 func (r *restore) report(phase string) {
 	r.p.Phase = phase
 	r.progress(r.p)
-}
-
-func (r *restore) savePublishing(uids []datastore.UID) error {
-	r.pending.Publishing = uids
-	return r.c.savePending(r.pending)
 }
 
 func restoreMessage(res Result, replace bool) string {
@@ -383,7 +244,13 @@ func restoreMessage(res Result, replace bool) string {
 		msg += fmt.Sprintf(" %d are there twice, because both had changed.", res.KeptBoth)
 	}
 	if len(res.Skipped) > 0 {
-		msg += fmt.Sprintf(" %d did not come back: %s", len(res.Skipped), namesOf(res.Skipped))
+		msg += fmt.Sprintf(" %d did not come back: %s.", len(res.Skipped), namesOf(res.Skipped))
+	}
+	if len(res.Mended) > 0 {
+		msg += fmt.Sprintf(" %d were damaged here and are as they were at school: %s.", len(res.Mended), namesOf(res.Mended))
+	}
+	if res.Unlisted > 0 {
+		msg += fmt.Sprintf(" The school server does not find %d more: ask whoever looks after it to verify snapshot %s.", res.Unlisted, res.Snapshot.ID)
 	}
 	return msg
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/ssh"
 
@@ -231,9 +232,13 @@ func (s *school) entries() []wire.Entry {
 		if e.Data != nil {
 			size += e.Data.Size
 		}
-		list = append(list, wire.Entry{UID: string(uid), Version: string(e.Version()), Size: size, Metadata: map[string]string{
-			"timestamp": string(e.Metadata["timestamp"]), "keep": string(e.Metadata["keep"]),
-		}})
+		metadata := map[string]string{}
+		for name, value := range e.Metadata {
+			if name != "preview" && utf8.Valid(value) {
+				metadata[name] = string(value)
+			}
+		}
+		list = append(list, wire.Entry{UID: string(uid), Version: string(e.Version()), Size: size, Metadata: metadata})
 	}
 	return list
 }
