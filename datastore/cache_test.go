@@ -88,6 +88,40 @@ func TestCache(t *testing.T) {
 	same("no cache can be written", 8)
 }
 
+// TestVersions: what a look has read is not read again, and what changed is.
+func TestVersions(t *testing.T) {
+	dir, cache := t.TempDir(), filepath.Join(t.TempDir(), "cache")
+	for i := range 4 {
+		writePlain(t, dir, testUID(i), "title", fmt.Sprint("data ", i))
+	}
+	age(t, dir)
+	s := openStore(t, dir)
+	lookAt(t, s, LookOptions{Cache: cache})
+	before, err := os.ReadFile(cache)
+	must(t, err)
+	changed := filepath.Join(dir, testUID(1).folder(), string(testUID(1)), "data")
+	must(t, os.WriteFile(changed, []byte("DATA 1"), 0o644))
+	must(t, os.RemoveAll(filepath.Join(dir, testUID(2).folder(), string(testUID(2)), "metadata")))
+
+	l, err := s.newLooker()
+	must(t, err)
+	defer l.close()
+	got, err := l.versionsOf(t.Context(), []UID{testUID(0), testUID(1), testUID(2), testUID(9), testUID(0)}, cache)
+	must(t, err)
+	want := map[UID]Version{}
+	for _, uid := range []UID{testUID(0), testUID(1)} {
+		e, err := s.Entry(t.Context(), uid)
+		must(t, err)
+		want[uid] = e.Version()
+	}
+	if !maps.Equal(got, want) || l.reads != 1 {
+		t.Errorf("%v, want %v; %d files read, want 1", got, want, l.reads)
+	}
+	if after, err := os.ReadFile(cache); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the cache of the whole Journal was written: %v", err)
+	}
+}
+
 // TestSameSizeSameInstant: data is changed in place to other bytes of the same
 // length, many times within a tick of the clock that makes the stamps. Only
 // distrust of young stamps can notice. See TestCoarseStamps, too.

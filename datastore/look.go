@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -86,9 +87,47 @@ func (s *Store) Look(ctx context.Context, o LookOptions) (*Tree, error) {
 	return l.lookAll(ctx, s, o)
 }
 
+// Versions answers the versions of those of the entries that are there and can
+// be read. What the cache of the last Look remembers is not read again.
+func (s *Store) Versions(ctx context.Context, uids []UID, cache string) (map[UID]Version, error) {
+	l, err := s.newLooker()
+	if err != nil {
+		return nil, fmt.Errorf("datastore: %w", err)
+	}
+	defer l.close()
+	return l.versionsOf(ctx, uids, cache)
+}
+
+func (l *looker) versionsOf(ctx context.Context, uids []UID, cache string) (map[UID]Version, error) {
+	k := l.begin(ctx, LookOptions{Cache: cache})
+	for _, uid := range uids {
+		if err := k.folder(entries{uid.folder(), []string{string(uid)}}); err != nil {
+			return nil, err
+		}
+	}
+	if err := k.patience.work(ctx, k.again, k.giveUp); err != nil {
+		return nil, err
+	}
+	versions := make(map[UID]Version, len(k.records))
+	for _, r := range k.records {
+		versions[r.uid] = Version(hex.EncodeToString(r.version[:]))
+	}
+	return versions, nil
+}
+
+func (l *looker) begin(ctx context.Context, o LookOptions) *look {
+	return &look{
+		looker:   l,
+		ctx:      ctx,
+		options:  o,
+		cached:   loadCache(o.Cache),
+		damaged:  map[UID]DamagedError{},
+		patience: patience{most: l.timing.most},
+	}
+}
+
 func (l *looker) lookAll(ctx context.Context, s *Store, o LookOptions) (*Tree, error) {
-	k := &look{looker: l, ctx: ctx, options: o, cached: loadCache(o.Cache), damaged: map[UID]DamagedError{}}
-	k.patience.most = l.timing.most
+	k := l.begin(ctx, o)
 	folders, err := k.list()
 	if err != nil {
 		return nil, fmt.Errorf("datastore: %s: %w", s.dir, err)

@@ -2,8 +2,6 @@ package xsclient
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/wire"
@@ -22,28 +20,9 @@ func (c *Client) ListSnapshots(ctx context.Context) ([]wire.Snapshot, error) {
 // Saved answers which of these entries are safe at school as they are now.
 // What cannot be read here, or is not here, is not.
 func (c *Client) Saved(ctx context.Context, uids []string) ([]string, error) {
-	store, err := c.openStore(ctx)
-	if err != nil {
+	versions, err := c.versionsHere(ctx, uids)
+	if err != nil || len(versions) == 0 {
 		return nil, err
-	}
-	versions := make(map[string]string, len(uids))
-	for _, id := range uids {
-		uid, err := datastore.ParseUID(id)
-		if err != nil {
-			return nil, &Error{Code: InvalidArgument, Message: "What was asked for is not an entry of the Journal.", Err: err}
-		}
-		e, err := store.Entry(ctx, uid)
-		var damaged *datastore.DamagedError
-		switch {
-		case err == nil:
-			versions[id] = string(e.Version())
-		case errors.Is(err, fs.ErrNotExist), errors.As(err, &damaged):
-		default:
-			return nil, err
-		}
-	}
-	if len(versions) == 0 {
-		return nil, nil
 	}
 	var out []string
 	err = c.withAPI(ctx, func(ctx context.Context, api *apiClient) (err error) {
@@ -51,6 +30,30 @@ func (c *Client) Saved(ctx context.Context, uids []string) ([]string, error) {
 		return err
 	})
 	return out, err
+}
+
+// versionsHere answers the versions of those entries that can be read here.
+func (c *Client) versionsHere(ctx context.Context, ids []string) (map[string]string, error) {
+	uids := make([]datastore.UID, len(ids))
+	for i, id := range ids {
+		var err error
+		if uids[i], err = datastore.ParseUID(id); err != nil {
+			return nil, &Error{Code: InvalidArgument, Message: "What was asked for is not an entry of the Journal.", Err: err}
+		}
+	}
+	store, err := c.openStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	here, err := store.Versions(ctx, uids, c.lookCache())
+	if err != nil {
+		return nil, err
+	}
+	versions := make(map[string]string, len(here))
+	for uid, v := range here {
+		versions[string(uid)] = string(v)
+	}
+	return versions, nil
 }
 
 // withAPI asks the server something that a person waits for.
