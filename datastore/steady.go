@@ -138,10 +138,20 @@ func (l *looker) read(ctx context.Context, folder int, uid UID, accept bool) (*r
 	if err != nil {
 		return nil, err
 	}
-	if d := l.mismatch(r); d != nil && !(accept && d.settle > 0) {
+	if d := l.mismatch(r); d != nil && !(accept && d.settle > 0) && !l.isSo(folder, r) {
 		return nil, d
 	}
 	return r, nil
+}
+
+// isSo tells at once that data is missing for good: with no service running there
+// is nobody to put a link in its place.
+func (l *looker) isSo(folder int, r *reading) bool {
+	if r.state.hasData() || l.flag.live() {
+		return false
+	}
+	now, err := stateOf(folder, r.entry.UID)
+	return err == nil && now == r.state
 }
 
 // fill reads the metadata of an entry that is in r.state.

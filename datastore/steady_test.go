@@ -209,6 +209,19 @@ func TestOddButSo(t *testing.T) {
 	}
 }
 
+// TestNobodyToWaitFor: with no service running, data that is missing is missing.
+func TestNobodyToWaitFor(t *testing.T) {
+	dir := t.TempDir()
+	setClean(t, dir, true)
+	writeEntry(t, dir, testUID(1), plain(testUID(1), "data is gone", 1000), nil)
+	s, err := Open(dir, nil)
+	must(t, err)
+	s.timing = timing{missing: time.Hour, dirty: time.Hour, most: 50 * time.Millisecond}
+	if e, err := s.Entry(t.Context(), testUID(1)); err != nil || e.Data != nil {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
 // TestNeverStill: an entry that changes all the time is left out, and named;
 // the others are not held up by it.
 func TestNeverStill(t *testing.T) {
