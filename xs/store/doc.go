@@ -8,7 +8,9 @@
 //	                ID.json     the record (wire.Snapshot)
 //	                ID.entries  a cache: one line of wire.Entry for each entry
 //	ROOT/ACCOUNT/latest         a link to the newest snapshot
-//	ROOT/.xs/                   the server's own: its key, the accounts in the making
+//	ROOT/.xs/                   the server's own: its key, the accounts in the making,
+//	                            and accounts.log, by which running servers learn
+//	                            of changes that other processes make
 //
 // Words: an account is a child, whatever machines it has had. A machine is a
 // serial and a uuid. A folder is an account's folder, opened. A snapshot is
@@ -28,6 +30,6 @@
 //     the snapshots, and its files are replaced, never changed.
 //   - seq orders the snapshots, whatever the clocks said.
 //   - Who changes current or snapshots holds the Lock; who changes account.json
-//     holds another. Both are flocks, so the server and the administrator's
+//     holds another, and that of accounts.log. All are flocks, so the server and the administrator's
 //     commands respect each other, and a killed process holds none.
 package store

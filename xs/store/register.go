@@ -35,34 +35,32 @@ func (s *Store) Register(r Registration, maxAccounts int) (AccountID, error) {
 	}
 	// One registration at a time, whoever makes it, so that two of the same
 	// machine do not make two accounts.
-	unlock, err := waitLock(s.root, ownDir+"/register.lock")
+	log, err := waitLock(s.root, accountsLog)
 	if err != nil {
 		return "", err
 	}
-	defer unlock.Close()
-	all, err := s.all()
-	if err != nil {
+	defer log.Close()
+	if err := s.catchUp(log); err != nil {
 		return "", err
 	}
-	m := Machine{Serial: r.Serial, UUID: r.UUID, Writes: true, Since: s.now().Unix()}
-	shared := false
-	for _, a := range all {
+	holders, _ := s.under(keyWord(keyLine(r.Key)))
+	for _, a := range holders {
 		if _, ok := a.FindKey(r.Key); ok {
 			return a.ID, nil
 		}
+	}
+	m := Machine{Serial: r.Serial, UUID: r.UUID, Writes: true, Since: s.now().Unix()}
+	same, shared := s.under(serialWord(m.Serial))
+	for _, a := range same {
 		for _, o := range a.Machines {
 			shared = shared || o.Serial == m.Serial && o.UUID != m.UUID
 		}
 	}
-	if m.Speaks() && !shared {
-		for _, a := range all {
-			if a.has(m.Serial) {
-				return "", ErrOtherKey
-			}
-		}
+	if m.Speaks() && !shared && len(same) > 0 {
+		return "", ErrOtherKey
 	}
-	if len(all) >= maxAccounts {
-		return "", fmt.Errorf("%w: there are %d accounts", ErrFull, len(all))
+	if n := s.index.count(); n >= maxAccounts {
+		return "", fmt.Errorf("%w: there are %d accounts", ErrFull, n)
 	}
 	id := newAccountID()
 	if m.Speaks() && !shared {
@@ -72,6 +70,9 @@ func (s *Store) Register(r Registration, maxAccounts int) (AccountID, error) {
 				id = own
 			}
 		}
+	}
+	if err := note(log, id); err != nil {
+		return "", err
 	}
 	return id, s.create(&Account{Format: accountFormat, ID: id, Nick: r.Nick, Created: m.Since,
 		Machines: []Machine{m},
@@ -144,14 +145,17 @@ func (s *Store) AddKey(id AccountID, via Key, key ssh.PublicKey, serial Serial) 
 	})
 }
 
-// Sweep removes accounts in the making that a cut left behind. Only for a
-// server that begins.
+// Sweep removes what former servers left: accounts in the making, and the log of
+// changes that nobody needs any more. Only for a server that begins.
 func (s *Store) Sweep() error {
-	unlock, err := waitLock(s.root, ownDir+"/register.lock")
+	log, err := waitLock(s.root, accountsLog)
 	if err != nil {
 		return err
 	}
-	defer unlock.Close()
+	defer log.Close()
+	if err := log.Truncate(0); err != nil {
+		return err
+	}
 	names, err := readNames(s.root, ownDir)
 	for _, name := range names {
 		if isTemp(name) {

@@ -36,6 +36,8 @@ type Store struct {
 
 	mu    sync.Mutex
 	cache map[AccountID]cachedAccount
+
+	index index
 }
 
 // cachedAccount is an account.json that was read, with what told its versions apart.
@@ -175,24 +177,6 @@ func (s *Store) Account(id AccountID) (*Account, error) {
 	return a, nil
 }
 
-// all reads every account, and logs those that cannot be read.
-func (s *Store) all() ([]*Account, error) {
-	ids, err := s.Accounts()
-	if err != nil {
-		return nil, err
-	}
-	accounts := make([]*Account, 0, len(ids))
-	for _, id := range ids {
-		a, err := s.Account(id)
-		if err != nil {
-			s.log.Error("account left out", "account", id, "error", err)
-			continue
-		}
-		accounts = append(accounts, a)
-	}
-	return accounts, nil
-}
-
 // Find answers the account that is called name, or that a machine of the
 // serial called name writes, if just one is.
 func (s *Store) Find(name string) (*Account, error) {
@@ -203,18 +187,19 @@ func (s *Store) Find(name string) (*Account, error) {
 	if a, err := s.Account(id); !errors.Is(err, ErrNoAccount) {
 		return a, err
 	}
-	all, err := s.all()
-	if err != nil {
+	if err := s.refresh(); err != nil {
 		return nil, err
 	}
+	all, many := s.under(serialWord(Serial(name)))
 	var found *Account
 	for _, a := range all {
 		if m, ok := a.Writer(); ok && m.Speaks() && m.Serial == Serial(name) {
-			if found != nil {
-				return nil, fmt.Errorf("%w: serial number %s is that of several", ErrNoAccount, name)
-			}
+			many = many || found != nil
 			found = a
 		}
+	}
+	if many {
+		return nil, fmt.Errorf("%w: serial number %s is that of several", ErrNoAccount, name)
 	}
 	if found == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoAccount, name)
@@ -247,5 +232,10 @@ func (s *Store) edit(id AccountID, change func(*Account) error) error {
 	if b, err = a.encode(); err != nil {
 		return err
 	}
+	log, err := s.changing(id)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
 	return writeFile(s.root, name, b, 0o600)
 }
