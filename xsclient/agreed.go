@@ -3,6 +3,7 @@ package xsclient
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -11,12 +12,14 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/profile"
 )
 
-// agreed remembers, for one account, the last version of each entry that both
-// sides had. It is a log of lines "UID VERSION SEQ", of which the last for a
+// agreed remembers, for one account on one server, the last version of each
+// entry that both sides had: another server counts its snapshots anew. It is a log of lines "UID VERSION SEQ", of which the last for a
 // UID counts: a backup of ten changed entries appends ten lines, which is what
 // slow flash likes best. It is written anew when it has grown to twice its
 // need. A line that a power cut tore is not a line.
@@ -26,11 +29,25 @@ type agreed struct {
 	lines   int // in the file
 }
 
-// openAgreed reads the account's agreements; none is no error. An account's
-// id is checked where it comes in, so it can name a file.
-func openAgreed(stateDir, account string) (*agreed, error) {
+// openAgreed reads what was agreed with the server of the session.
+func (s *session) openAgreed() (*agreed, error) {
+	a, err := openAgreed(s.client.cfg.StateDir, agreedWith(s.account, s.server))
+	if err != nil {
+		return nil, fmt.Errorf("reading what is safe at school: %w", err)
+	}
+	return a, nil
+}
+
+// agreedWith names an account and a server in a file's name. An account's id is
+// checked where it comes in.
+func agreedWith(account string, server ssh.PublicKey) string {
+	return fmt.Sprintf("%s-%.16x", account, sha256.Sum256(server.Marshal()))
+}
+
+// openAgreed reads the agreements of that name; none is no error.
+func openAgreed(stateDir, name string) (*agreed, error) {
 	a := &agreed{
-		path:    filepath.Join(stateDir, "agreed-"+account),
+		path:    filepath.Join(stateDir, "agreed-"+name),
 		entries: map[datastore.UID]agreement{},
 	}
 	f, err := os.Open(a.path)

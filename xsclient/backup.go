@@ -80,19 +80,14 @@ func (c *Client) backup(ctx context.Context, progress func(Progress)) (Result, e
 		return Result{}, &Error{Code: Busy, Message: fmt.Sprintf(
 			"The restore of snapshot %s is not over yet; finish it first, then back up.", pending.name())}
 	}
-	account := c.account()
-	if account == "" {
+	if c.account() == "" {
 		return Result{}, errNotRegistered()
 	}
 	if err := c.ask(ctx); err != nil {
 		return Result{}, err
 	}
-	agreed, err := openAgreed(c.cfg.StateDir, account)
-	if err != nil {
-		return Result{}, fmt.Errorf("reading what is safe at school: %w", err)
-	}
 	for try := 1; ; try++ {
-		result, moved, err := c.backupOnce(ctx, agreed, progress)
+		result, moved, err := c.backupOnce(ctx, progress)
 		if err == nil || !errors.Is(err, errPullAgain) || try == pullTries || ctx.Err() != nil {
 			return result, err
 		}
@@ -104,7 +99,7 @@ func (c *Client) backup(ctx context.Context, progress func(Progress)) (Result, e
 // while it was sent, a link that broke.
 var errPullAgain = errors.New("worth another try")
 
-func (c *Client) backupOnce(ctx context.Context, agreed *agreed, progress func(Progress)) (Result, int64, error) {
+func (c *Client) backupOnce(ctx context.Context, progress func(Progress)) (Result, int64, error) {
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	l, s, err := c.lookAndDial(ctx, giveUp, progress)
@@ -113,6 +108,10 @@ func (c *Client) backupOnce(ctx context.Context, agreed *agreed, progress func(P
 	}
 	defer l.child.Close()
 	defer s.Close()
+	agreed, err := s.openAgreed()
+	if err != nil {
+		return Result{}, 0, err
+	}
 
 	ch, err := s.exec(ctx, wire.CommandBackup)
 	if err != nil {

@@ -186,7 +186,7 @@ func rawRead(t testing.TB, journal, uid string) (string, bool) {
 // the next restore would leave at school, or overwrite, what it must not.
 func (p *pupil) agreedIsHere() {
 	p.t.Helper()
-	agreed, err := openAgreed(p.cfg.StateDir, p.account())
+	agreed, err := p.openAgreed()
 	must(p.t, err)
 	here := map[datastore.UID]datastore.Version{}
 	for uid, info := range lookAt(p.t, p.journal).Entries() {

@@ -88,7 +88,7 @@ func (c *Client) connect(ctx context.Context, trust *hostTrust, addr, account st
 	if err := c.sawTrusted(trust, addr); err != nil {
 		c.cfg.Log.Warn("cannot keep the state", "error", err)
 	}
-	s := &session{ctx: ctx, client: c, conn: sshConn, link: l, host: host}
+	s := &session{ctx: ctx, client: c, conn: sshConn, link: l, host: host, account: account, server: trust.met}
 	s.stop = context.AfterFunc(ctx, func() { l.Close() })
 	s.serve(channels, requests)
 	return s, nil

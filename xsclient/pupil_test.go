@@ -156,6 +156,11 @@ func (p *pupil) untouched() {
 	unchanged(p.t, "outside", p.outside, p.around())
 }
 
+// openAgreed reads what was agreed with the server that is trusted.
+func (p *pupil) openAgreed() (*agreed, error) {
+	return openAgreed(p.cfg.StateDir, agreedWith(p.account(), p.pinned()))
+}
+
 // pending checks whether a restore is to go on; where it is not, no trace of it
 // is left, and nothing blocks a backup.
 func (p *pupil) pending(goesOn bool) {

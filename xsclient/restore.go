@@ -215,7 +215,7 @@ func (r *restore) open(ctx context.Context) (err error) {
 	if r.store, err = r.c.openStore(ctx); err != nil {
 		return err
 	}
-	if r.agreed, err = openAgreed(r.c.cfg.StateDir, r.account); err != nil {
+	if r.agreed, err = r.s.openAgreed(); err != nil {
 		return err
 	}
 	r.sink, err = r.newSink(ctx)

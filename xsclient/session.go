@@ -29,6 +29,9 @@ type session struct {
 	link   *link
 	host   string // for messages
 
+	account string
+	server  ssh.PublicKey // its host key, without a certificate
+
 	stop func() bool // undoes ctx's hold on the link
 	wait sync.WaitGroup
 }

@@ -20,6 +20,7 @@ type hostTrust struct {
 	now    func() time.Time
 	server string // the URL that told where it is; "" if nobody was asked
 
+	met   ssh.PublicKey // set by check: the key of who is trusted
 	wrong ssh.PublicKey // set by check: what was shown instead
 	why   error
 }
@@ -60,6 +61,8 @@ func (t *hostTrust) check(_ string, _ net.Addr, key ssh.PublicKey) error {
 	}
 	if t.why != nil {
 		t.wrong = plain
+	} else {
+		t.met = plain
 	}
 	return t.why
 }

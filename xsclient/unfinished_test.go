@@ -14,7 +14,7 @@ import (
 // agreeOn records all of a Journal as it is as agreed on.
 func (p *pupil) agreeOn(journal string) {
 	p.t.Helper()
-	agreed, err := openAgreed(p.cfg.StateDir, p.account())
+	agreed, err := p.openAgreed()
 	must(p.t, err)
 	versions := map[datastore.UID]datastore.Version{}
 	for uid, info := range lookAt(p.t, journal).Entries() {
