@@ -133,7 +133,7 @@ func TestLastResult(t *testing.T) {
 	must(t, c.savePending(pendingRestore{Account: c.account()}))
 	_, err = c.Backup(t.Context(), BackupOptions{}, silent)
 	wantCode(t, err, Busy)
-	last("not over yet")
+	last("is not over")
 }
 
 // A laptop whose clock says 1970: when its Journal was safe is the server's to

@@ -45,10 +45,15 @@ func (c *Client) CheckServer(ctx context.Context) (Check, error) {
 	}
 	check := Check{Protocols: f.Protocols}
 	if c.account() == "" {
-		_, check.Reason = errNotRegistered().(*Error).BackupError()
+		check.Reason = inWords(errNotRegistered())
 		return check, nil
 	}
 	a, err := c.availability(ctx, f.Server)
+	var e *Error
+	if errors.As(err, &e) && e.Code == NotRegistered {
+		check.Reason = e.Message
+		return check, nil
+	}
 	if err != nil {
 		return Check{}, err
 	}
@@ -74,7 +79,9 @@ func (c *Client) ask(ctx context.Context) error {
 	return refused(&wire.Refusal{Code: a.Code, Message: a.Reason, RetryAfter: a.RetryAfter})
 }
 
-// availability asks whether the server takes a backup of this account.
+// availability asks whether the server takes a backup of this account. An
+// answer over HTTP proves nothing: where it says that this laptop has no
+// business here, it may well be another server's than ours.
 func (c *Client) availability(ctx context.Context, server *url.URL) (wire.Availability, error) {
 	// The account: it says more than a serial, which several machines may share.
 	account := c.account()
@@ -84,6 +91,13 @@ func (c *Client) availability(ctx context.Context, server *url.URL) (wire.Availa
 	status, header, body, err := c.fetch(ctx, server.JoinPath("backup/2/available", url.PathEscape(account)))
 	if err != nil {
 		return wire.Availability{}, err
+	}
+	if status == http.StatusForbidden || !c.state.get().Enrolled {
+		s, err := c.dialAnew(ctx)
+		if err != nil {
+			return wire.Availability{}, err
+		}
+		s.Close()
 	}
 	var a wire.Availability
 	if err := json.Unmarshal(body, &a); err != nil {

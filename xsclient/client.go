@@ -135,11 +135,13 @@ func (c *Client) Status() Status {
 	switch {
 	case st.SeenKey != "":
 		s.State, s.StateReason = StateNewServer, newServerReason(st.SeenKey)
-	case st.Account == "" || !st.Enrolled:
+	case st.Account == "":
 		s.State = StateUnregistered
 		if s.StateReason = c.state.why(); s.StateReason == "" {
-			_, s.StateReason = errNotRegistered().(*Error).BackupError()
+			s.StateReason = inWords(errNotRegistered())
 		}
+	case !st.Enrolled:
+		s.State, s.StateReason = StateUnregistered, inWords(errForgotten(nil))
 	}
 	return s
 }
@@ -153,13 +155,8 @@ func (c *Client) update(change func(*state)) error {
 	return err
 }
 
-// account answers whom the XS knows us as, "" before a registration.
-func (c *Client) account() string {
-	if st := c.state.get(); st.Enrolled {
-		return st.Account
-	}
-	return ""
-}
+// account answers whom the XS registered us as, "" if it never did.
+func (c *Client) account() string { return c.state.get().Account }
 
 // machine tells which machine this is.
 func (c *Client) machine() profile.Machine {

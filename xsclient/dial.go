@@ -20,6 +20,35 @@ import (
 // does. The server's address is the one it told last; only where nobody
 // listens there it is asked again.
 func (c *Client) dial(ctx context.Context) (*session, error) {
+	st := c.state.get()
+	moved := c.cfg.Server != "" && c.cfg.Server != st.Server
+	if st.SSH != "" && !moved {
+		s, err := c.enter(ctx, c.hostTrust(), st.SSH)
+		if err == nil || !errors.Is(err, errNobodyThere) {
+			return s, err
+		}
+	}
+	return c.dialAnew(ctx)
+}
+
+// dialAnew asks the server where it is, and opens a session there.
+func (c *Client) dialAnew(ctx context.Context) (*session, error) {
+	if c.account() == "" {
+		return nil, errNotRegistered()
+	}
+	found, err := c.service(ctx)
+	if err != nil {
+		return nil, err
+	}
+	trust := c.hostTrust()
+	trust.server = found.Server.String()
+	return c.enter(ctx, trust, found.SSH)
+}
+
+// enter opens a session at addr as this laptop's account, and remembers whether
+// it was let in. It tries where it was not let in before, too: what the server
+// knows is the server's to say.
+func (c *Client) enter(ctx context.Context, trust *hostTrust, addr string) (*session, error) {
 	account := c.account()
 	if account == "" {
 		return nil, errNotRegistered()
@@ -31,21 +60,13 @@ func (c *Client) dial(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, badKey("backup.key", err)
 	}
-	trust := c.hostTrust()
-	st := c.state.get()
-	moved := c.cfg.Server != "" && c.cfg.Server != st.Server
-	if st.SSH != "" && !moved {
-		s, err := c.connect(ctx, trust, st.SSH, account, key)
-		if err == nil || !errors.Is(err, errNobodyThere) {
-			return s, err
+	s, err := c.connect(ctx, trust, addr, account, key)
+	if in := err == nil; in || errors.Is(err, errKeyRefused) {
+		if err := c.update(func(st *state) { st.Enrolled = in }); err != nil {
+			c.cfg.Log.Warn("cannot keep the state", "error", err)
 		}
 	}
-	found, err := c.service(ctx)
-	if err != nil {
-		return nil, err
-	}
-	trust.server = found.Server.String()
-	return c.connect(ctx, trust, found.SSH, account, key)
+	return s, err
 }
 
 // errNobodyThere marks that no connection came about at an address.
@@ -120,11 +141,7 @@ func (c *Client) handshakeError(ctx context.Context, host string, trust *hostTru
 		return unavailable(fmt.Sprintf("The school server %s does not answer: please try again later.", host), context.DeadlineExceeded)
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		// x/crypto/ssh has no type for it.
-		return &Error{
-			Code:    NotRegistered,
-			Message: fmt.Sprintf("The school server %s does not know this laptop: choose Register.", host),
-			Err:     fmt.Errorf("%w: %w", errKeyRefused, err),
-		}
+		return errForgotten(fmt.Errorf("%w at %s: %w", errKeyRefused, host, err))
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return unavailable(fmt.Sprintf("The school server %s ended the connection before it began: please try again later.", host), err)
 	default:

@@ -36,11 +36,15 @@ func TestChangedHostKey(t *testing.T) {
 	if err := c.TrustServer(t.Context(), fingerprint); err != nil {
 		t.Fatal(err)
 	}
-	if s := c.Status(); s.State != StateIdle {
+	// Whether that one knows this laptop is found out as soon as it is asked.
+	if s := c.Status(); s.State != StateUnregistered {
 		t.Errorf("after TrustServer: %+v", s)
 	}
 	if _, err := c.ListSnapshots(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if s := c.Status(); s.State != StateIdle {
+		t.Errorf("after it let us in: %+v", s)
 	}
 	// Now the old one is the wrong one.
 	p.set(func() { p.hostKey = old })
@@ -142,7 +146,31 @@ func TestNotRegistered(t *testing.T) {
 	p.set(func() { clear(p.keys) })
 	_, err = r.ListSnapshots(t.Context())
 	e := wantCode(t, err, NotRegistered)
-	if !strings.Contains(e.Message, "Register") {
-		t.Errorf("does not say what to do: %v", e)
+	if s := r.Status(); !strings.Contains(e.Message, "Register") || s.State != StateUnregistered || s.StateReason != e.Message {
+		t.Errorf("does not say what to do: %v, %+v", e, s)
+	}
+	check, err := r.CheckServer(t.Context())
+	if err != nil || check.Available || check.Reason != e.Message {
+		t.Errorf("%+v, %v", check, err)
+	}
+	if err := r.Register(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.ListSnapshots(t.Context()); err != nil || r.Status().State != StateIdle {
+		t.Errorf("%v, %+v", err, r.Status())
+	}
+}
+
+// A server that takes the laptop back by itself needs no registration.
+func TestKnownAgain(t *testing.T) {
+	p := newPeer(t)
+	c := registered(t, p)
+	keys := p.keys
+	p.set(func() { p.keys = nil })
+	_, err := c.ListSnapshots(t.Context())
+	wantCode(t, err, NotRegistered)
+	p.set(func() { p.keys = keys })
+	if _, err := c.ListSnapshots(t.Context()); err != nil || c.Status().State != StateIdle {
+		t.Errorf("%v, %+v", err, c.Status())
 	}
 }

@@ -56,6 +56,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // and its message.
 func (e *Error) BackupError() (name, message string) { return string(e.Code), e.Message }
 
+// errForgotten is a server that does not let in whom it registered once.
+func errForgotten(err error) error {
+	return &Error{Code: NotRegistered, Message: "The school server does not know this laptop: choose Register while it is in reach.", Err: err}
+}
+
 // errNotRegistered is the error of whatever needs an account, before there is
 // one.
 func errNotRegistered() error {
@@ -118,6 +123,8 @@ func refusalCode(code string) Code {
 		return ServerBusy
 	case wire.RefusedFull, wire.RefusedReadOnly, wire.RefusedVersion, wire.RefusedInput:
 		return ServerRefused
+	case wire.RefusedNotRegistered:
+		return NotRegistered
 	case wire.RefusedNoSnapshot:
 		return NoSnapshot
 	case wire.RefusedDamaged:

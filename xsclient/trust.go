@@ -192,7 +192,10 @@ func (c *Client) TrustServer(ctx context.Context, fingerprint string) error {
 		return &Error{Code: InvalidArgument, Message: fmt.Sprintf("No school server with the fingerprint %.80q was seen: compare it with what the server shows.", fingerprint)}
 	}
 	return c.update(func(st *state) {
-		st.HostKey = hostKeyLine(key)
+		if line := hostKeyLine(key); st.HostKey != line {
+			// It may know nothing of this laptop, and have nothing of it.
+			*st = state{Version: st.Version, Account: st.Account, Server: st.Server, HostKey: line}
+		}
 		st.SeenKey = ""
 		st.SSH = "" // the new one may listen elsewhere
 	})
