@@ -182,10 +182,20 @@ type fake struct {
 	list     func(ctx context.Context) ([]Snapshot, error)
 	saved    func(uids []string) ([]string, error)
 	restore  func(ctx context.Context, r RestoreRequest, progress func(Progress)) (Outcome, error)
-	pending  *RestoreRequest
+	recovers func(ctx context.Context) error
+	resume   func(ctx context.Context, atOnce bool, progress func(Progress)) (Outcome, error)
+	abandon  func() error
 
-	mu     sync.Mutex
-	status Status
+	mu       sync.Mutex
+	status   Status
+	pending  *RestoreRequest
+	resolved string // what its snapshot came to
+}
+
+func (f *fake) setPending(r *RestoreRequest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pending = r
 }
 
 func (f *fake) setStatus(change func(*Status)) {
@@ -243,11 +253,43 @@ func (f *fake) Restore(ctx context.Context, r RestoreRequest, progress func(Prog
 	return f.restore(ctx, r, progress)
 }
 
+func (f *fake) Recover(ctx context.Context) error {
+	if f.recovers == nil {
+		return nil
+	}
+	return f.recovers(ctx)
+}
+
 func (f *fake) PendingRestore() (RestoreRequest, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.pending == nil {
 		return RestoreRequest{}, false
 	}
 	return *f.pending, true
+}
+
+func (f *fake) IsPending(r RestoreRequest) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pending == nil {
+		return false
+	}
+	resolved := *f.pending
+	resolved.Snapshot = f.resolved
+	return r == *f.pending || f.resolved != "" && r == resolved
+}
+
+func (f *fake) ResumeRestore(ctx context.Context, atOnce bool, progress func(Progress)) (Outcome, error) {
+	return f.resume(ctx, atOnce, progress)
+}
+
+func (f *fake) AbandonRestore(context.Context) error {
+	f.setPending(nil)
+	if f.abandon == nil {
+		return nil
+	}
+	return f.abandon()
 }
 
 func (f *fake) Status() Status {

@@ -15,6 +15,9 @@ import (
 // asked for it and [ErrEnding] when the service ends: then a restore must be
 // taken up again by the next service, and PendingRestore says so.
 type Engine interface {
+	// Recover puts right what the end of an earlier service left half done. It is
+	// called before all else, when no other service works with the state.
+	Recover(ctx context.Context) error
 	Register(ctx context.Context) error
 	TrustServer(ctx context.Context, fingerprint string) error
 	CheckServer(ctx context.Context) (Availability, error)
@@ -23,8 +26,17 @@ type Engine interface {
 	Saved(ctx context.Context, uids []string) ([]string, error)
 	Restore(ctx context.Context, request RestoreRequest, progress func(Progress)) (Outcome, error)
 	// PendingRestore is the restore that was cut off before, if any. The
-	// service starts a job for it when it starts.
+	// service always has a job for it.
 	PendingRestore() (RestoreRequest, bool)
+	// IsPending tells whether a request asks for that restore, or for the one
+	// that runs: what was the latest when it began has a name by now.
+	IsPending(RestoreRequest) bool
+	// ResumeRestore goes on with the pending restore, and tries again, in
+	// PhaseWaiting between two tries, until it is over or can never be. Unless
+	// atOnce it begins with a pause.
+	ResumeRestore(ctx context.Context, atOnce bool, progress func(Progress)) (Outcome, error)
+	// AbandonRestore gives the pending restore up, because a person wants so.
+	AbandonRestore(ctx context.Context) error
 	// Status is asked for often: it answers at once, from memory.
 	Status() Status
 }
@@ -44,9 +56,10 @@ type RestoreRequest struct {
 	Deleted  bool   // merge: entries deleted here since come back too
 }
 
-// PhaseWaiting is the phase of a backup that waits for a busy server. When a
-// person asks for a backup then, its ctx is cancelled, and the engine is called
-// again with TriggerManual, in the same job.
+// PhaseWaiting is the phase of a backup that waits for a busy server, and of a
+// resumed restore between two tries. When a person asks for the same then, its
+// ctx is cancelled, and the engine is called again, in the same job, as a person
+// would have it: with TriggerManual, or by Restore.
 const PhaseWaiting = "waiting"
 
 // Progress of a job. A total of 0 is not known (yet).

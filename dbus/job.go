@@ -56,6 +56,13 @@ func (j *job) report(p Progress) {
 	}
 }
 
+// waits tells whether the job waits for the school server.
+func (j *job) waits() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.progress.Phase == PhaseWaiting
+}
+
 // finish sets the result; properties tell it from now on.
 func (j *job) finish(r record) {
 	j.mu.Lock()

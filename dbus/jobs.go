@@ -24,7 +24,11 @@ func (s *Service) begin(operation string, subject any, same func(running any) bo
 		if current.operation == operation && same(current.subject) {
 			return current, nil
 		}
-		return nil, refuse(Busy, "A %s is running: wait until it is over, or cancel it.", current.operation)
+		does := "is running"
+		if current.waits() {
+			does = "waits for the school server"
+		}
+		return nil, refuse(Busy, "A %s %s: wait until it is over, or cancel it.", current.operation, does)
 	}
 	if s.ctx.Err() != nil {
 		return nil, refuse(Busy, "The backup service is about to end: try again.")
@@ -76,6 +80,7 @@ func (s *Service) run(ctx context.Context, j *job, w work) {
 	s.emit(Path, Interface+".JobRemoved", j.path, j.operation, r.Result, r.ErrorName, r.Message)
 	s.announce()
 	close(j.done)
+	s.resume(false)
 	debug.FreeOSMemory() // 256 MB are all that an XO has, for everything
 }
 

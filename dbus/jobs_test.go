@@ -379,38 +379,6 @@ func TestHurry(t *testing.T) {
 	}
 }
 
-// TestPendingRestore: what was cut off goes on, as a job that a call for the same
-// finds.
-func TestPendingRestore(t *testing.T) {
-	b := bustest.Start(t)
-	hold := make(chan struct{})
-	e := &fake{
-		pending: &RestoreRequest{Snapshot: "2026-11-23T21-30-05Z", Deleted: true},
-		restore: func(_ context.Context, r RestoreRequest, _ func(Progress)) (Outcome, error) {
-			<-hold
-			return Outcome{Message: r.Snapshot}, nil
-		},
-	}
-	serve(t, b, e, Config{})
-	c := newClient(t, b)
-	running := c.get(Path, Interface, "Jobs").([]godbus.ObjectPath)
-	if len(running) != 1 || c.get(Path, Interface, "State") != stateRestoring {
-		t.Fatalf("jobs are %v", running)
-	}
-	for _, snapshot := range []string{"2026-11-23T21-30-05Z", ""} {
-		if job := c.job("Restore", snapshot); job != running[0] {
-			t.Errorf("Restore(%q) is another job", snapshot)
-		}
-	}
-	if err := c.call("Backup", nil); errorName(err) != ErrorPrefix+Busy {
-		t.Error(err)
-	}
-	close(hold)
-	if r := c.wait(running[0]); r.result != ResultDone || r.message != "2026-11-23T21-30-05Z" {
-		t.Errorf("%v", r)
-	}
-}
-
 // TestPatienceOfCalls: no call to the school server outlasts dbus-send's patience.
 func TestPatienceOfCalls(t *testing.T) {
 	if askTime >= 25*time.Second {

@@ -71,24 +71,28 @@ func (s *Service) ask(question func(ctx context.Context) error) error {
 	return err
 }
 
-func (s *Service) register(*call) ([]any, error) {
-	return nil, s.ask(func(ctx context.Context) error {
-		s.registering.Lock()
-		defer s.registering.Unlock()
-		return s.engine.Register(ctx)
-	})
-}
+func (s *Service) register(*call) ([]any, error) { return nil, s.meet(s.engine.Register) }
 
 func (s *Service) trustServer(c *call) ([]any, error) {
 	fingerprint := c.text(0)
 	if fingerprint == "" {
 		return nil, refuse(InvalidArgument, "The fingerprint of the server to trust is missing.")
 	}
-	return nil, s.ask(func(ctx context.Context) error {
+	return nil, s.meet(func(ctx context.Context) error { return s.engine.TrustServer(ctx, fingerprint) })
+}
+
+// meet changes who we are to the XS, or which that is: one call at a time. A
+// restore may have been waiting for just that.
+func (s *Service) meet(change func(ctx context.Context) error) error {
+	err := s.ask(func(ctx context.Context) error {
 		s.registering.Lock()
 		defer s.registering.Unlock()
-		return s.engine.TrustServer(ctx, fingerprint)
+		return change(ctx)
 	})
+	if err == nil {
+		s.hurryRestore()
+	}
+	return err
 }
 
 func (s *Service) checkServer(*call) ([]any, error) {
@@ -196,7 +200,7 @@ func (s *Service) restore(c *call) ([]any, error) {
 		}
 		request.Replace = mode == "replace"
 	}
-	j, err := s.beginRestore(restoring{request, false})
+	j, err := s.beginRestore(request)
 	if err != nil {
 		return nil, err
 	}

@@ -113,8 +113,14 @@ func (s *Service) Run(ctx context.Context, conn *godbus.Conn, engine Engine) err
 	if err := s.takeName(); err != nil {
 		return err
 	}
-	s.firstLook()
-	s.resume()
+	s.guard("Recover", func() {
+		if err := engine.Recover(ctx); err != nil {
+			// Backups and restores will say so too; a person can still ask why.
+			s.log.Error("what a power cut left half done cannot be put right", "error", err)
+		}
+	})
+	s.guard("Status", s.firstLook)
+	s.resume(true)
 	s.activity.admit()
 	s.log.Info("ready", "version", s.cfg.Version, "idle_exit", s.cfg.IdleExit)
 
@@ -220,29 +226,32 @@ func (s *Service) firstLook() {
 	s.announcing.Lock()
 	defer s.announcing.Unlock()
 	s.announced = map[string]godbus.Variant{}
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("panic in Status", "panic", p)
-		}
-	}()
 	s.announced = s.properties()
 }
 
-// resume takes up a restore that was cut off.
-func (s *Service) resume() {
+// resume has a job for a restore that was cut off.
+func (s *Service) resume(atOnce bool) {
+	s.guard("PendingRestore", func() {
+		request, ok := s.engine.PendingRestore()
+		if !ok || s.ctx.Err() != nil {
+			return
+		}
+		s.log.Info("going on with a restore that was cut off", "snapshot", request.Snapshot, "at_once", atOnce)
+		if err := s.resumeRestore(request, atOnce); err != nil {
+			// Another job was faster; when that is over there is another try.
+			s.log.Warn("cannot go on with the restore now", "error", err)
+		}
+	})
+}
+
+// guard keeps a mistake of the engine's from being the end of the service.
+func (s *Service) guard(what string, do func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic in PendingRestore", "panic", p)
+			s.log.Error("panic in "+what, "panic", p)
 		}
 	}()
-	request, ok := s.engine.PendingRestore()
-	if !ok {
-		return
-	}
-	s.log.Info("going on with a restore that was cut off", "snapshot", request.Snapshot)
-	if _, err := s.beginRestore(restoring{request, true}); err != nil {
-		s.log.Error("cannot go on with the restore", "error", err)
-	}
+	do()
 }
 
 // flush lets the answers of calls that are over reach the bus.

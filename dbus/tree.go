@@ -203,7 +203,10 @@ func (s *Service) properties() map[string]godbus.Variant {
 		case OperationBackup:
 			status.State = stateBackingUp
 		case OperationRestore:
-			status.State = stateRestoring
+			// While it waits, a State that a person has to mend is the one to show.
+			if status.State == StateIdle || !j.waits() {
+				status.State = stateRestoring
+			}
 		}
 	}
 	return map[string]godbus.Variant{
@@ -225,12 +228,9 @@ func (s *Service) properties() map[string]godbus.Variant {
 func (s *Service) Changed() { s.announce() }
 
 // announce sends what has changed since the last time.
-func (s *Service) announce() {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("panic in Status", "panic", p)
-		}
-	}()
+func (s *Service) announce() { s.guard("Status", s.announceChanges) }
+
+func (s *Service) announceChanges() {
 	s.announcing.Lock()
 	defer s.announcing.Unlock()
 	if s.announced == nil {

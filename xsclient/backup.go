@@ -76,9 +76,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 func (c *Client) backup(ctx context.Context, progress func(Progress)) (Result, error) {
-	if pending, ok := c.PendingRestore(); ok {
-		return Result{}, &Error{Code: Busy, Message: fmt.Sprintf(
-			"The restore of snapshot %s is not over yet; finish it first, then back up.", pending.name())}
+	if reason := c.pendingReason(); reason != "" {
+		return Result{}, &Error{Code: Busy, Message: reason}
 	}
 	if c.account() == "" {
 		return Result{}, errNotRegistered()

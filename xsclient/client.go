@@ -63,6 +63,8 @@ type Client struct {
 	// found is the server URL as last discovered, so that Status needs no
 	// gsettings.
 	found atomic.Pointer[string]
+	// stopped is why the restore that is pending came to no end, in words.
+	stopped atomic.Pointer[string]
 }
 
 // New opens the state; it asks nobody anything yet.
@@ -89,15 +91,19 @@ func New(cfg Config) (*Client, error) {
 		}
 		c.deploy = key
 	}
-	keeper, err := openState(cfg.StateDir)
+	c.state = newState(cfg.StateDir)
+	return c, c.loadState()
+}
+
+// loadState reads the state. One that is damaged begins anew.
+func (c *Client) loadState() error {
+	err := c.state.load()
 	var damaged *damagedState
 	if errors.As(err, &damaged) {
-		cfg.Log.Error("the state is damaged", "error", err)
-	} else if err != nil {
-		return nil, err
+		c.cfg.Log.Error("the state is damaged", "error", err)
+		return nil
 	}
-	c.state = keeper
-	return c, nil
+	return err
 }
 
 // States of a Client. A job's own state (backing-up, restoring) is whoever
@@ -143,6 +149,7 @@ func (c *Client) Status() Status {
 	case !st.Enrolled:
 		s.State, s.StateReason = StateUnregistered, inWords(errForgotten(nil))
 	}
+	s.StateReason = strings.TrimSpace(s.StateReason + " " + c.pendingReason())
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/profile"
@@ -26,9 +27,9 @@ type RestoreOptions struct {
 
 func (o RestoreOptions) name() string {
 	if o.Snapshot == "" {
-		return "latest"
+		return "the latest snapshot"
 	}
-	return o.Snapshot
+	return "snapshot " + o.Snapshot
 }
 
 // pendingRestore is a restore that has begun. While its file exists the
@@ -44,21 +45,81 @@ type pendingRestore struct {
 func (p *pendingRestore) is(account string, o RestoreOptions) bool {
 	resolved := p.RestoreOptions
 	resolved.Snapshot = p.Resolved
-	return p.Account == account && (p.RestoreOptions == o || resolved == o)
+	return p.Account == account && (p.RestoreOptions == o || p.Resolved != "" && resolved == o)
 }
 
 func (c *Client) pendingPath() string { return filepath.Join(c.cfg.StateDir, "restore.json") }
 
 // PendingRestore answers the restore that was cut off, if there is one.
 func (c *Client) PendingRestore() (RestoreOptions, bool) {
-	p, err := c.loadPending()
-	if err != nil {
-		c.cfg.Log.Warn("the record of an unfinished restore cannot be read", "error", err)
-	}
+	p := c.pending()
 	if p == nil {
 		return RestoreOptions{}, false
 	}
 	return p.RestoreOptions, true
+}
+
+// IsPending tells whether these options ask for the restore that was cut off, or
+// that runs: by the words that it was asked for in, or by what they came to.
+func (c *Client) IsPending(o RestoreOptions) bool {
+	p := c.pending()
+	return p != nil && p.is(p.Account, o)
+}
+
+// pending is the restore that is not over; nil if there is none. One of another
+// account is nobody's any more: nothing shall come back from there by itself.
+func (c *Client) pending() *pendingRestore {
+	p, err := c.loadPending()
+	if err != nil {
+		c.cfg.Log.Warn("the record of an unfinished restore cannot be read", "error", err)
+	}
+	if account := c.account(); p == nil || account != "" && p.Account != account {
+		return nil
+	}
+	return p
+}
+
+// pendingReason says what is pending, what stopped it, and what to do; "" if
+// nothing is.
+func (c *Client) pendingReason() string {
+	p := c.pending()
+	if p == nil {
+		return ""
+	}
+	reason := fmt.Sprintf("The restore of %s is not over, and until then nothing is backed up; 'xo-backup cancel' gives it up.", p.name())
+	if why := c.stopped.Load(); why != nil {
+		reason += " It is tried again by itself; the last time it was stopped: " + *why
+	}
+	return reason
+}
+
+// ResumeRestore goes on with the restore that was cut off. Nobody waits for it:
+// it is tried again, after longer and longer pauses, until it is over, or
+// cannot be finished, or ctx ends. Unless atOnce it begins with a pause.
+func (c *Client) ResumeRestore(ctx context.Context, atOnce bool, progress func(Progress)) (Result, error) {
+	for wait := scheduleMinWait; ; wait *= 2 {
+		opts, pending := c.PendingRestore()
+		if !pending {
+			return Result{}, &Error{Code: Failed, Message: "There is no restore to go on with."}
+		}
+		var advice time.Duration
+		if atOnce {
+			result, err := c.Restore(ctx, opts, progress)
+			if _, pending := c.PendingRestore(); err == nil || !pending || ctx.Err() != nil {
+				return result, err
+			}
+			var e *Error
+			if errors.As(err, &e) {
+				advice = e.RetryAfter
+			}
+			c.cfg.Log.Info("the restore is tried again later", "why", err)
+		}
+		atOnce = true
+		progress(Progress{Phase: "waiting"})
+		if err := c.sleep(ctx, backoff(wait, advice)); err != nil {
+			return Result{}, err
+		}
+	}
 }
 
 func (c *Client) loadPending() (*pendingRestore, error) {
@@ -84,9 +145,18 @@ func (c *Client) savePending(p pendingRestore) error {
 	return profile.WriteFile(c.pendingPath(), append(b, '\n'), 0o600)
 }
 
-// AbandonRestore forgets a restore that was cut off, because a person said so.
-// What it has brought back so far stays.
-func (c *Client) AbandonRestore() error {
+// AbandonRestore gives up a restore that was cut off, because a person said so.
+// What it has brought back so far stays; a Journal that was just being replaced
+// is so.
+func (c *Client) AbandonRestore(ctx context.Context) error {
+	if err := c.finishSwap(ctx); err != nil {
+		return err
+	}
+	return c.forgetRestore()
+}
+
+// forgetRestore removes what a restore leaves on disk while it is not over.
+func (c *Client) forgetRestore() error {
 	if datastore.SwapPending(c.cfg.Profile.Dir) {
 		// The old Journal may lie in the staging folder.
 		return errors.New("a Journal is just being replaced: start again to finish that first")
@@ -94,6 +164,7 @@ func (c *Client) AbandonRestore() error {
 	if err := os.Remove(c.pendingPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	c.stopped.Store(nil)
 	return os.RemoveAll(c.stagingDir())
 }
 
@@ -103,18 +174,16 @@ func (c *Client) stagingDir() string {
 	return filepath.Join(c.cfg.Profile.Dir, "datastore.restore")
 }
 
-// Recover puts right what a power cut has left half done, and removes what a
-// replace replaced more than a week ago. It is quick where there is nothing to
-// do; call it before anything else.
+// Recover puts right what a power cut has left half done, reads what another
+// daemon may have written since New, and removes what a replace replaced more
+// than a week ago. It is quick where there is nothing to do; call it before
+// anything else, when no other daemon works with the state.
 func (c *Client) Recover(ctx context.Context) error {
-	if datastore.SwapPending(c.cfg.Profile.Dir) {
-		release, err := c.cfg.Datastore.Hold(ctx)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(datastore.RecoverSwap(c.cfg.Profile.Dir), release()); err != nil {
-			return err
-		}
+	if err := c.loadState(); err != nil {
+		return err
+	}
+	if err := c.finishSwap(ctx); err != nil {
+		return err
 	}
 	removed, err := datastore.PruneReplaced(c.cfg.Profile.Dir, c.now(), 0)
 	if len(removed) > 0 {
@@ -124,4 +193,16 @@ func (c *Client) Recover(ctx context.Context) error {
 		return nil // no profile yet
 	}
 	return err
+}
+
+// finishSwap finishes replacing a Journal where that was cut off.
+func (c *Client) finishSwap(ctx context.Context) error {
+	if !datastore.SwapPending(c.cfg.Profile.Dir) {
+		return nil
+	}
+	release, err := c.cfg.Datastore.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(datastore.RecoverSwap(c.cfg.Profile.Dir), release())
 }

@@ -15,6 +15,18 @@ import (
 // Journal as decide says. It may be cut off at any instant and called again:
 // it goes on where it was.
 func (c *Client) Restore(ctx context.Context, opts RestoreOptions, progress func(Progress)) (Result, error) {
+	result, err := c.restore(ctx, opts, progress)
+	if err != nil && ctx.Err() == nil && c.pending() != nil {
+		why := inWords(err)
+		c.stopped.Store(&why)
+		if c.cfg.Changed != nil {
+			c.cfg.Changed(c.Status())
+		}
+	}
+	return result, err
+}
+
+func (c *Client) restore(ctx context.Context, opts RestoreOptions, progress func(Progress)) (Result, error) {
 	account := c.account()
 	if account == "" {
 		return Result{}, errNotRegistered()
@@ -30,7 +42,7 @@ func (c *Client) Restore(ctx context.Context, opts RestoreOptions, progress func
 		r.abandonUnlessWorthGoingOn(ctx, err)
 		return Result{}, err
 	}
-	return result, c.AbandonRestore()
+	return result, c.forgetRestore()
 }
 
 func (r *restore) all(ctx context.Context) (Result, error) {
@@ -65,7 +77,7 @@ func (r *restore) begin(opts RestoreOptions) error {
 		r.pending, r.published = *old, old.Resolved != ""
 		return nil
 	}
-	if err := r.c.AbandonRestore(); err != nil {
+	if err := r.c.forgetRestore(); err != nil {
 		return err
 	}
 	r.pending = pendingRestore{RestoreOptions: opts, Account: r.account}
@@ -117,7 +129,7 @@ func (r *restore) abandonUnlessWorthGoingOn(ctx context.Context, err error) {
 	if !final {
 		return
 	}
-	if err := r.c.AbandonRestore(); err != nil {
+	if err := r.c.forgetRestore(); err != nil {
 		r.c.cfg.Log.Warn("cannot remove an abandoned restore", "error", err)
 	}
 }

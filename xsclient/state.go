@@ -56,28 +56,33 @@ type stateKeeper struct {
 	news string // why the state began anew, in words; "" if it did not
 }
 
-// openState reads the state. A damaged file is kept aside and the state begins
-// anew; the error then says so, and the keeper can be used.
-func openState(dir string) (*stateKeeper, error) {
-	k := &stateKeeper{path: filepath.Join(dir, stateFile), now: state{Version: stateVersion}}
+func newState(dir string) *stateKeeper { return &stateKeeper{path: filepath.Join(dir, stateFile)} }
+
+// load reads the state. A damaged file is kept aside and the state begins anew;
+// the error then says so, and the keeper can be used. It may be read again, where
+// another daemon may have changed it since.
+func (k *stateKeeper) load() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.now = state{Version: stateVersion}
 	b, err := readLimited(k.path, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
-		return k, nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the state: %w", err)
+		return fmt.Errorf("reading the state: %w", err)
 	}
 	now, err := decodeState(b)
 	if err == nil {
 		k.now = now
-		return k, nil
+		return nil
 	}
 	aside := k.path + ".damaged"
 	if renameErr := os.Rename(k.path, aside); renameErr != nil {
-		return nil, fmt.Errorf("the state file %s is damaged: %w; and cannot be moved aside: %w", k.path, err, renameErr)
+		return fmt.Errorf("the state file %s is damaged: %w; and cannot be moved aside: %w", k.path, err, renameErr)
 	}
 	k.news = "What this laptop knew about its school server was damaged (it is kept in " + aside + "): choose Register again."
-	return k, &damagedState{aside, err}
+	return &damagedState{aside, err}
 }
 
 // damagedState is a state file that was moved aside.

@@ -8,6 +8,11 @@ import (
 	"testing"
 )
 
+func openState(dir string) (*stateKeeper, error) {
+	k := newState(dir)
+	return k, k.load()
+}
+
 func TestStateLasts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "yet", "there")
 	k, err := openState(dir)

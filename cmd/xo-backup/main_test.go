@@ -94,6 +94,12 @@ func (e *engine) Restore(ctx context.Context, r dbus.RestoreRequest, progress fu
 }
 
 func (e *engine) PendingRestore() (dbus.RestoreRequest, bool) { return dbus.RestoreRequest{}, false }
+func (e *engine) IsPending(dbus.RestoreRequest) bool          { return false }
+func (e *engine) Recover(context.Context) error               { return nil }
+func (e *engine) AbandonRestore(context.Context) error        { return nil }
+func (e *engine) ResumeRestore(context.Context, bool, func(dbus.Progress)) (dbus.Outcome, error) {
+	return dbus.Outcome{}, nil
+}
 
 func (e *engine) Status() dbus.Status {
 	e.mu.Lock()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	godbus "github.com/godbus/dbus/v5"
@@ -14,14 +13,11 @@ import (
 )
 
 // engine is xsclient in the words of the D-Bus service: neither knows the other.
-type engine struct {
-	client *xsclient.Client
-	log    *slog.Logger
-}
+type engine struct{ client *xsclient.Client }
 
 var _ dbus.Engine = engine{}
 
-func newEngine(ctx context.Context, cfg *config, home profile.Profile, at places, conn *godbus.Conn, s *dbus.Service, log *slog.Logger) (dbus.Engine, error) {
+func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, s *dbus.Service, log *slog.Logger) (dbus.Engine, error) {
 	client, err := xsclient.New(xsclient.Config{
 		Server:        cfg.Server,
 		Registration:  cfg.Registration,
@@ -39,12 +35,10 @@ func newEngine(ctx context.Context, cfg *config, home profile.Profile, at places
 	if err != nil {
 		return nil, err
 	}
-	if err := client.Recover(ctx); err != nil {
-		// Backups and restores will say so too; a person can still ask why.
-		log.Error("what a power cut left half done cannot be put right", "error", err)
-	}
-	return engine{client, log}, nil
+	return engine{client}, nil
 }
+
+func (e engine) Recover(ctx context.Context) error { return e.client.Recover(ctx) }
 
 func (e engine) Register(ctx context.Context) error { return e.client.Register(ctx) }
 
@@ -58,27 +52,34 @@ func (e engine) CheckServer(ctx context.Context) (dbus.Availability, error) {
 }
 
 func (e engine) Backup(ctx context.Context, trigger string, progress func(dbus.Progress)) (dbus.Outcome, error) {
-	result, err := e.client.Backup(ctx, xsclient.BackupOptions{Trigger: trigger}, in(progress))
-	return dbus.Outcome{Partial: result.Partial, Message: result.Message}, err
+	return outcome(e.client.Backup(ctx, xsclient.BackupOptions{Trigger: trigger}, in(progress)))
 }
 
 func (e engine) Restore(ctx context.Context, request dbus.RestoreRequest, progress func(dbus.Progress)) (dbus.Outcome, error) {
-	result, err := e.client.Restore(ctx, xsclient.RestoreOptions{
-		Snapshot: request.Snapshot, Replace: request.Replace, LeaveDeleted: !request.Deleted,
-	}, in(progress))
-	if err != nil && errors.Is(context.Cause(ctx), dbus.ErrCancelled) {
-		// A person does not want it any more. What merely cut it off leaves it
-		// to be gone on with.
-		if err := e.client.AbandonRestore(); err != nil {
-			e.log.Error("the cancelled restore cannot be forgotten", "error", err)
-		}
-	}
-	return dbus.Outcome{Partial: result.Partial, Message: result.Message}, err
+	return outcome(e.client.Restore(ctx, options(request), in(progress)))
 }
 
 func (e engine) PendingRestore() (dbus.RestoreRequest, bool) {
 	o, ok := e.client.PendingRestore()
 	return dbus.RestoreRequest{Snapshot: o.Snapshot, Replace: o.Replace, Deleted: !o.LeaveDeleted}, ok
+}
+
+func (e engine) IsPending(request dbus.RestoreRequest) bool {
+	return e.client.IsPending(options(request))
+}
+
+func (e engine) ResumeRestore(ctx context.Context, atOnce bool, progress func(dbus.Progress)) (dbus.Outcome, error) {
+	return outcome(e.client.ResumeRestore(ctx, atOnce, in(progress)))
+}
+
+func (e engine) AbandonRestore(ctx context.Context) error { return e.client.AbandonRestore(ctx) }
+
+func options(r dbus.RestoreRequest) xsclient.RestoreOptions {
+	return xsclient.RestoreOptions{Snapshot: r.Snapshot, Replace: r.Replace, LeaveDeleted: !r.Deleted}
+}
+
+func outcome(r xsclient.Result, err error) (dbus.Outcome, error) {
+	return dbus.Outcome{Partial: r.Partial, Message: r.Message}, err
 }
 
 func (e engine) ListSnapshots(ctx context.Context) ([]dbus.Snapshot, error) {

@@ -68,7 +68,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("connecting to the session bus: %w", err)
 	}
-	e, err := newEngine(ctx, cfg, home, places, conn, service, log)
+	e, err := newEngine(cfg, home, places, conn, service, log)
 	if err != nil {
 		conn.Close()
 		return err
