@@ -143,10 +143,27 @@ func TestUnreadableFolder(t *testing.T) {
 	folder := filepath.Join(dir, testUID(1).folder())
 	must(t, os.Rename(folder, filepath.Join(dir, "away")))
 	must(t, os.Symlink("loop", folder)) // root reads anything else
-	tree := lookAt(t, s, LookOptions{Cache: cache})
-	j, err := ReadJournal(tree)
-	must(t, err)
-	if !slices.Equal(j.Kept, []UID{testUID(1)}) || tree.Summary().Entries != 1 || len(tree.Summary().Damaged) != 2 {
-		t.Errorf("kept %v, %+v", j.Kept, tree.Summary())
+	check := func(o LookOptions, kept []UID) {
+		t.Helper()
+		tree := lookAt(t, s, o)
+		j, err := ReadJournal(tree)
+		must(t, err)
+		if !slices.Equal(j.Kept, kept) || tree.Summary().Entries != 1 || len(tree.Summary().Damaged) != 1+len(kept) {
+			t.Errorf("%+v: kept %v, %+v", o, j.Kept, tree.Summary())
+		}
+	}
+	for range 3 {
+		check(LookOptions{Cache: cache}, []UID{testUID(1)})
+	}
+	// Without a cache only others know.
+	check(LookOptions{}, nil)
+	also := UID(testUID(1).folder() + string(testUID(9))[2:])
+	known := LookOptions{Known: []UID{testUID(2), also, testUID(1), testUID(7)}}
+	check(known, []UID{testUID(1), also})
+	must(t, os.Remove(folder))
+	must(t, os.Rename(filepath.Join(dir, "away"), folder))
+	known.Cache = cache
+	if sum := lookAt(t, s, known).Summary(); sum.Entries != 2 || len(sum.Damaged) != 0 {
+		t.Errorf("mended: %+v", sum)
 	}
 }

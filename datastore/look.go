@@ -20,6 +20,9 @@ type LookOptions struct {
 	// Cache is the path of the file that remembers sums from look to look; ""
 	// for none. It may be missing, damaged or impossible to write.
 	Cache string
+	// Known are entries that somebody else knows to be here. Those in a folder
+	// that cannot be read are kept, as those are that the cache knows.
+	Known []UID
 	// Progress, if set, is called after each entry.
 	Progress func(done, total int)
 }
@@ -141,9 +144,9 @@ func (l *looker) lookAll(ctx context.Context, s *Store, o LookOptions) (*Tree, e
 		return nil, err
 	}
 	slices.SortFunc(k.records, func(a, b *record) int { return cmp.Compare(a.uid, b.uid) })
-	if k.changed || len(k.records) != len(k.cached) {
+	if k.changed || len(k.records)+len(k.unseen) != len(k.cached) {
 		// Without it the next look takes longer, and that is all.
-		_ = saveCache(o.Cache, k.records)
+		_ = saveCache(o.Cache, append(k.unseen, k.records...))
 	}
 	return k.tree(s)
 }
@@ -155,6 +158,7 @@ type look struct {
 	options  LookOptions
 	cached   map[UID]*record
 	records  []*record
+	unseen   []*record // cached, in folders that cannot be read
 	damaged  map[UID]DamagedError
 	patience patience
 	changed  bool // records are not what the cache says
@@ -201,8 +205,17 @@ func (k *look) list() ([]entries, error) {
 // unreadable keeps what is known to have been in a folder that cannot be read.
 func (k *look) unreadable(name string, err error) {
 	why := "its folder cannot be read: " + reason(err)
+	if _, ok := k.damaged[UID(name)]; ok {
+		return // for another of its entries
+	}
 	k.damage(UID(name), why)
-	for uid := range k.cached {
+	for uid, r := range k.cached {
+		if uid.folder() == name {
+			k.damage(uid, why)
+			k.unseen = append(k.unseen, r)
+		}
+	}
+	for _, uid := range k.options.Known {
 		if uid.folder() == name {
 			k.damage(uid, why)
 		}
