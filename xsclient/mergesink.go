@@ -193,15 +193,11 @@ func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival
 	if err := syncDir(m.c.cfg.Profile.Dir); err != nil {
 		return err
 	}
-	release, err := m.c.cfg.Datastore.Hold(ctx)
+	release, err := m.c.hold(ctx)
 	if err != nil {
-		return fmt.Errorf("keeping Sugar's datastore from starting: %w", err)
+		return err
 	}
-	defer func() {
-		if err := release(); err != nil {
-			m.c.cfg.Log.Warn("giving back the datastore's name", "error", err)
-		}
-	}()
+	defer release()
 	staged, came := map[datastore.UID]string{}, map[datastore.UID]datastore.Version{}
 	for _, a := range arrived {
 		v, err := m.verdict(ctx, a)

@@ -200,9 +200,10 @@ func (c *Client) finishSwap(ctx context.Context) error {
 	if !datastore.SwapPending(c.cfg.Profile.Dir) {
 		return nil
 	}
-	release, err := c.cfg.Datastore.Hold(ctx)
+	release, err := c.hold(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(datastore.RecoverSwap(c.cfg.Profile.Dir), release())
+	defer release()
+	return datastore.RecoverSwap(c.cfg.Profile.Dir)
 }

@@ -135,6 +135,22 @@ func (r *restore) fetchAnew(ctx context.Context, bad []wrong) ([]arrival, error)
 	return arrived, nil
 }
 
+// hold keeps Sugar's datastore from running until it is released.
+func (c *Client) hold(ctx context.Context) (release func(), err error) {
+	end, err := c.cfg.Datastore.Hold(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, &Error{Code: Failed, Message: "Sugar's datastore cannot be stopped for a moment: restart Sugar, then the restore goes on.", Err: err}
+	}
+	return func() {
+		if err := end(); err != nil {
+			c.cfg.Log.Warn("giving back the datastore's name", "error", err)
+		}
+	}, nil
+}
+
 func damagedAtSchool(reason string) string { return "the copy at school is damaged: " + reason }
 
 // removeFetched removes all files of those entries that have arrived.

@@ -106,15 +106,16 @@ func (s *replaceSink) put(ctx context.Context, arrived []arrival) error {
 // for a week, where there is room.
 func (s *replaceSink) finish(ctx context.Context) error {
 	s.report("replacing")
-	release, err := s.c.cfg.Datastore.Hold(ctx)
-	if err != nil {
-		return fmt.Errorf("stopping Sugar's datastore for a moment: %w", err)
+	// What takes time comes first: while the datastore is stopped, whoever calls
+	// it waits.
+	if err := syncDir(s.c.cfg.Profile.Dir); err != nil {
+		return err
 	}
-	defer func() {
-		if err := release(); err != nil {
-			s.c.cfg.Log.Warn("giving back the datastore's name", "error", err)
-		}
-	}()
+	release, err := s.c.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := s.carryOver(); err != nil {
 		return err
 	}

@@ -12,19 +12,26 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
+// patience is how long a datastore may take to end. One that does not would
+// otherwise hold up whoever waits for it, and with it every backup.
+const patience = 30 * time.Second
+
 // poll is how often things are looked at that nobody announces: the end of a
 // process that is not our child, and who queues for a name.
 const poll = 20 * time.Millisecond
 
 // Hold stops Sugar's datastore, if it runs, and keeps it from being started
 // until release is called: its bus name is ours meanwhile, and whoever calls it
-// gets an error. The next call after release starts it again.
+// gets an error. The next call after release starts it again. A datastore that
+// does not end within half a minute is an error: it keeps its name.
 //
 // No activation can slip in between: the name passes from the service to us in
 // the bus's own queue. An activation that was already on its way when nobody
 // had the name queues behind us; it is stopped as soon as it does.
 func (c *Client) Hold(ctx context.Context) (release func() error, err error) {
 	h := &hold{Client: c, done: make(chan struct{}), end: make(chan struct{})}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.patience, errStuck)
+	defer cancel()
 	if err := h.acquire(ctx); err != nil {
 		return nil, fmt.Errorf("cannot stop Sugar's datastore: %w", err)
 	}
@@ -60,7 +67,10 @@ func (h *hold) acquire(ctx context.Context) error {
 	return nil
 }
 
-var errHeld = errors.New("it is already held")
+var (
+	errHeld  = errors.New("it is already held")
+	errStuck = errors.New("that takes too long")
+)
 
 // takeOver ends whoever is before us in the queue for the name.
 func (h *hold) takeOver(ctx context.Context, acquired <-chan *dbus.Signal) error {
@@ -84,7 +94,7 @@ func awaitName(ctx context.Context, signals <-chan *dbus.Signal) error {
 				return nil
 			}
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -112,7 +122,7 @@ func (h *hold) stop(ctx context.Context, owner string) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("process %d does not end: %w", pid, ctx.Err())
+			return fmt.Errorf("process %d does not end: %w", pid, context.Cause(ctx))
 		}
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,7 +100,13 @@ func TestHold(t *testing.T) {
 		}
 		stop()
 		finds(t, x, 0)
-		must(t, x.StopService(t.Context(), service.Name))
+		// One that was started while we held the name may be next in its queue.
+		await(t, "the last of them to end", func() bool {
+			must(t, x.StopService(t.Context(), service.Name))
+			running, err := client.Running(t.Context())
+			must(t, err)
+			return !running
+		})
 	}
 	// Nobody is waited for longer than one wants to.
 	finds(t, x, 0)
@@ -110,4 +118,22 @@ func TestHold(t *testing.T) {
 	if pid() == os.Getpid() {
 		t.Error("the name stayed with us")
 	}
+}
+
+// A datastore that does not end keeps its name, and nobody waits for ever.
+func TestHoldOfAStuckService(t *testing.T) {
+	x := startXO(t)
+	finds(t, x, 0)
+	pid, err := x.ServicePID(t.Context(), service.Name)
+	must(t, err)
+	must(t, syscall.Kill(pid, syscall.SIGSTOP))
+	_, err = service.New(x.Conn).Impatient(50 * time.Millisecond).Hold(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "does not end") || errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err) // a deadline would be taken for the school server's
+	}
+	must(t, syscall.Kill(pid, syscall.SIGCONT))
+	release, err := service.New(x.Conn).Hold(t.Context())
+	must(t, err)
+	must(t, release())
+	finds(t, x, 0)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/godbus/dbus/v5"
@@ -22,11 +23,12 @@ const (
 
 // Client speaks to Sugar's datastore over one connection to the session bus.
 type Client struct {
-	conn *dbus.Conn
+	conn     *dbus.Conn
+	patience time.Duration // of Hold
 }
 
 // New makes a client. The connection stays the caller's.
-func New(conn *dbus.Conn) *Client { return &Client{conn} }
+func New(conn *dbus.Conn) *Client { return &Client{conn, patience} }
 
 // Running tells whether the service runs. It does not start it. While we hold
 // its name (Hold), it does not run.
