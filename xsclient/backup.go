@@ -166,7 +166,7 @@ func (c *Client) lookAndDial(ctx context.Context, giveUp func(), progress func(P
 		}
 		done <- dialled{s, err}
 	}()
-	l, err := c.startLook(ctx, progress)
+	l, err := c.startLook(ctx, nil, progress)
 	if err != nil {
 		giveUp()
 	}
@@ -181,6 +181,10 @@ func (c *Client) lookAndDial(ctx context.Context, giveUp func(), progress func(P
 		if d.s != nil {
 			d.s.Close()
 		}
+		return nil, nil, err
+	}
+	if l, err = c.keepUnseen(ctx, l, d.s, progress); err != nil {
+		d.s.Close()
 		return nil, nil, err
 	}
 	return l, d.s, nil

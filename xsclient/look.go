@@ -34,6 +34,7 @@ type lookSpec struct {
 	Cache string          `json:"cache"`
 	Owner datastore.Owner `json:"owner"`
 	Live  bool            `json:"live"` // Sugar's datastore was running
+	Known []datastore.UID `json:"known,omitempty"`
 }
 
 // lookReport is what the child tells while it looks: first Done of Total, then
@@ -66,6 +67,7 @@ func lookAtJournal(ctx context.Context, raw json.RawMessage, report func(any)) (
 	tree, err := store.Look(ctx, datastore.LookOptions{
 		Owner: spec.Owner,
 		Cache: spec.Cache,
+		Known: spec.Known,
 		Progress: func(done, total int) {
 			if done%50 == 0 {
 				report(lookReport{Done: done, Total: total})
@@ -95,8 +97,9 @@ type look struct {
 	summary datastore.Summary
 }
 
-// startLook looks at the Journal. Close the look's child in the end.
-func (c *Client) startLook(ctx context.Context, progress func(Progress)) (*look, error) {
+// startLook looks at the Journal, which holds the entries known if they are in a
+// folder that cannot be read. Close the look's child in the end.
+func (c *Client) startLook(ctx context.Context, known []datastore.UID, progress func(Progress)) (*look, error) {
 	if _, err := os.Stat(c.cfg.Profile.Datastore()); errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{Code: Failed, Message: "There is no Journal on this laptop yet, so there is nothing to back up.", Err: err}
 	}
@@ -105,7 +108,7 @@ func (c *Client) startLook(ctx context.Context, progress func(Progress)) (*look,
 		return nil, err
 	}
 	for {
-		l, err := c.lookOnce(ctx, live, progress)
+		l, err := c.lookOnce(ctx, live, known, progress)
 		if err != nil || live {
 			return l, err
 		}
@@ -131,13 +134,14 @@ func (c *Client) live(ctx context.Context) (bool, error) {
 }
 
 // lookOnce looks at the Journal in a child, as that of a running Sugar or not.
-func (c *Client) lookOnce(ctx context.Context, live bool, progress func(Progress)) (*look, error) {
+func (c *Client) lookOnce(ctx context.Context, live bool, known []datastore.UID, progress func(Progress)) (*look, error) {
 	cache := c.lookCache()
 	spec, err := json.Marshal(lookSpec{
 		Dir:   c.cfg.Profile.Datastore(),
 		Cache: cache,
 		Owner: c.owner(ctx),
 		Live:  live,
+		Known: known,
 	})
 	if err != nil {
 		return nil, err

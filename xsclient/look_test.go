@@ -46,7 +46,7 @@ func TestDatastoreStartsDuringALook(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(entry, "data"), []byte("new"), 0o644))
 		must(t, os.WriteFile(filepath.Join(journal, "ds_clean"), nil, 0o644))
 	}}
-	l, err := client(t, cfg).startLook(t.Context(), func(Progress) {})
+	l, err := client(t, cfg).startLook(t.Context(), nil, silent)
 	must(t, err)
 	defer l.child.Close()
 	if got := l.entries[want.UID].Version; got != want.Version() {
