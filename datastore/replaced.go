@@ -3,6 +3,7 @@ package datastore
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,7 +25,8 @@ func ReplacedName(profileDir string, day time.Time) string {
 }
 
 // PruneReplaced removes replaced datastores that are older than a week, and
-// younger ones, oldest first, until room bytes are free. It returns their names.
+// younger ones, oldest first, until room bytes are free; none of these where not
+// even all of them would make so much room. It returns their names.
 //
 // An XO's clock may have stood at 1970 when one was replaced: a day before the
 // first XO is no day, and its week begins now.
@@ -54,6 +56,9 @@ func PruneReplaced(profileDir string, now time.Time, room int64) (removed []stri
 		}
 	}
 	slices.Sort(kept)
+	if !enough(profileDir, kept, room) {
+		return removed, err
+	}
 	for _, name := range kept {
 		if free(profileDir) >= room {
 			break
@@ -62,6 +67,37 @@ func PruneReplaced(profileDir string, now time.Time, room int64) (removed []stri
 		removed = append(removed, name)
 	}
 	return removed, err
+}
+
+// enough tells whether room bytes would be free without the folders of those
+// names.
+func enough(profileDir string, names []string, room int64) bool {
+	have := free(profileDir)
+	for _, name := range names {
+		if have >= room {
+			break
+		}
+		have += diskUse(filepath.Join(profileDir, name))
+	}
+	return have >= room
+}
+
+// diskUse is how much disk a folder takes up. Entries with the same data share
+// a file.
+func diskUse(dir string) (bytes int64) {
+	shared := map[uint64]bool{}
+	_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		var st unix.Stat_t
+		if err != nil || unix.Lstat(path, &st) != nil || shared[st.Ino] {
+			return nil
+		}
+		if st.Nlink > 1 {
+			shared[st.Ino] = true
+		}
+		bytes += st.Blocks * 512
+		return nil
+	})
+	return bytes
 }
 
 func replacedDay(name string) (time.Time, bool) {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func mustDay(t testing.TB, s string) time.Time {
@@ -224,8 +226,34 @@ func TestPruneReplaced(t *testing.T) {
 	if removed, err := PruneReplaced(profile, time.Unix(1000, 0), 0); err != nil || len(removed) > 0 {
 		t.Error(removed, err)
 	}
-	removed, err = PruneReplaced(profile, now, 1<<62)
-	if err != nil || len(removed) != 4 || !slices.Equal(names(), []string{"", ".replaced-mine", "other"}) {
-		t.Error(removed, err, names())
+	if removed, err := PruneReplaced(profile, now, 1<<62); err != nil || len(removed) > 0 {
+		t.Errorf("removed %v for room that there is not (%v)", removed, err)
+	}
+}
+
+// TestPruneForRoom: no more goes than has to, and nothing if it is for nothing.
+func TestPruneForRoom(t *testing.T) {
+	profile := t.TempDir()
+	if err := unix.Mount("tmpfs", profile, "tmpfs", 0, "size=16m"); err != nil {
+		t.Skipf("a small disk cannot be mounted: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(profile, unix.MNT_DETACH) })
+	now := mustDay(t, "2026-11-23")
+	for _, day := range []string{"20", "21", "22"} {
+		entry := writePlain(t, filepath.Join(profile, "datastore.replaced-2026-11-"+day), testUID(1), "x", strings.Repeat("y", 1<<20))
+		must(t, os.Link(entry+"/data", entry+"/same")) // which makes no more of it
+	}
+	for _, c := range []struct {
+		more int64
+		want []string
+	}{
+		{4 << 20, nil},
+		{0, nil},
+		{3 << 19, []string{"datastore.replaced-2026-11-20", "datastore.replaced-2026-11-21"}},
+	} {
+		removed, err := PruneReplaced(profile, now, free(profile)+c.more)
+		if err != nil || !slices.Equal(removed, c.want) {
+			t.Errorf("%d more: %v, %v", c.more, removed, err)
+		}
 	}
 }
