@@ -59,7 +59,8 @@ type RestoreRequest struct {
 // PhaseWaiting is the phase of a backup that waits for a busy server, and of a
 // resumed restore between two tries. When a person asks for the same then, its
 // ctx is cancelled, and the engine is called again, in the same job, as a person
-// would have it: with TriggerManual, or by Restore.
+// would have it: with TriggerManual, or by Restore. When a person asks for a
+// restore while a backup waits, the backup's ctx is cancelled for good.
 const PhaseWaiting = "waiting"
 
 // Progress of a job. A total of 0 is not known (yet).

@@ -16,7 +16,7 @@ import (
 type work func(ctx context.Context, progress func(Progress)) (Outcome, error)
 
 // begin starts a job, or answers the one that runs if it has the same operation
-// and its subject is the same.
+// and its subject is the same. A backup that only waits gives way to others.
 func (s *Service) begin(operation string, subject any, same func(running any) bool, w work) (*job, error) {
 	s.beginning.Lock() // taking a number may have to wait for the disk
 	defer s.beginning.Unlock()
@@ -24,11 +24,15 @@ func (s *Service) begin(operation string, subject any, same func(running any) bo
 		if current.operation == operation && same(current.subject) {
 			return current, nil
 		}
-		does := "is running"
-		if current.waits() {
-			does = "waits for the school server"
+		waiting, ok := current.subject.(*patient)
+		if !ok || !waiting.giveWay() {
+			does := "is running"
+			if current.waits() {
+				does = "waits for the school server"
+			}
+			return nil, refuse(Busy, "A %s %s: wait until it is over, or cancel it.", current.operation, does)
 		}
-		return nil, refuse(Busy, "A %s %s: wait until it is over, or cancel it.", current.operation, does)
+		<-current.done
 	}
 	if s.ctx.Err() != nil {
 		return nil, refuse(Busy, "The backup service is about to end: try again.")

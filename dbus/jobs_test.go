@@ -343,42 +343,6 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestHurry: a person's backup does not wait for as long as the schedule's that
-// it finds running.
-func TestHurry(t *testing.T) {
-	for _, when := range []string{"while it waits", "before it waits"} {
-		t.Run(when, func(t *testing.T) {
-			b := bustest.Start(t)
-			asked, waiting := make(chan struct{}), make(chan struct{})
-			e := &fake{backup: func(ctx context.Context, trigger string, progress func(Progress)) (Outcome, error) {
-				if trigger == TriggerManual {
-					return Outcome{}, word{ServerBusy, "Busy."}
-				}
-				if when == "before it waits" {
-					<-asked
-				}
-				progress(Progress{Phase: PhaseWaiting})
-				close(waiting)
-				<-ctx.Done()
-				return Outcome{}, ctx.Err()
-			}}
-			serve(t, b, e, Config{})
-			c := newClient(t, b)
-			job := c.job("BackupWithOptions", map[string]string{"trigger": TriggerSchedule})
-			if when == "while it waits" {
-				<-waiting
-			}
-			if again := c.job("Backup"); again != job {
-				t.Errorf("another job: %s", again)
-			}
-			close(asked)
-			if r := c.wait(job); r != (result3{ResultFailed, ErrorPrefix + ServerBusy, "Busy."}) {
-				t.Errorf("%v", r)
-			}
-		})
-	}
-}
-
 // TestPatienceOfCalls: no call to the school server outlasts dbus-send's patience.
 func TestPatienceOfCalls(t *testing.T) {
 	if askTime >= 25*time.Second {

@@ -93,6 +93,7 @@ type patient struct {
 	mu      sync.Mutex
 	hurried bool
 	waiting bool
+	gaveWay bool
 	stop    context.CancelFunc // of the patient work's ctx
 }
 
@@ -107,10 +108,31 @@ func (p *patient) run(ctx context.Context, progress func(Progress), patiently, a
 		p.wait(now.Phase == PhaseWaiting)
 		progress(now)
 	})
-	if err != nil && calm.Err() != nil && ctx.Err() == nil {
-		return atOnce(ctx, progress)
+	if err == nil || calm.Err() == nil || ctx.Err() != nil {
+		return outcome, err
 	}
-	return outcome, err
+	if p.hasGivenWay() {
+		return outcome, refuse(Busy, "The school server was busy, and what waited for it gave way to something else.")
+	}
+	return atOnce(ctx, progress)
+}
+
+// giveWay ends work that waits and that nobody waits for. It tells whether it did.
+func (p *patient) giveWay() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.waiting || p.hurried || p.stop == nil {
+		return false
+	}
+	p.gaveWay = true
+	p.stop()
+	return true
+}
+
+func (p *patient) hasGivenWay() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gaveWay
 }
 
 // hurry ends the waiting, or the next one.
