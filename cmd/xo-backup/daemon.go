@@ -42,16 +42,17 @@ func (d *daemon) properties(at godbus.ObjectPath, iface string) (map[string]godb
 }
 
 // outcome is what became of something that was asked: of a job, or of a call
-// that failed.
+// that failed. A script finds every field in each.
 type outcome struct {
-	Job       string `json:"job,omitempty"`
-	Operation string `json:"operation,omitempty"`
-	Result    string `json:"result"`
-	ErrorName string `json:"error_name,omitempty"`
-	Message   string `json:"message,omitempty"`
-	Entries   uint32 `json:"entries,omitempty"`
-	Skipped   uint32 `json:"entries_skipped,omitempty"`
-	Bytes     uint64 `json:"bytes,omitempty"`
+	Job       string  `json:"job"`
+	Operation string  `json:"operation"`
+	Result    string  `json:"result"`
+	ErrorName string  `json:"error_name"`
+	Message   string  `json:"message"`
+	Progress  float64 `json:"progress"`
+	Entries   uint32  `json:"entries"`
+	Skipped   uint32  `json:"entries_skipped"`
+	Bytes     uint64  `json:"bytes"`
 }
 
 // outcomeOf an error.

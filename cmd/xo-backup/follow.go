@@ -78,7 +78,7 @@ func (a *app) follow(d *daemon, job godbus.ObjectPath) (outcome, error) {
 			// How much it was, as the job has it now.
 			if last, err := d.properties(job, dbus.JobInterface); err == nil {
 				p := progressOf(last)
-				o.Entries, o.Bytes, o.Skipped = p.entries, p.bytes, p.skipped
+				o.Progress, o.Entries, o.Bytes, o.Skipped = p.fraction, p.entries, p.bytes, p.skipped
 			}
 			return o, nil
 		}

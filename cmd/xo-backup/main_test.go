@@ -188,7 +188,7 @@ func TestOutcomes(t *testing.T) {
 		stdout, stderr string // regular expressions
 		json           string
 	}{
-		{dbus.Outcome{Message: "All is safe."}, nil, 0, `(?s)^Sending, .*\nAll is safe.\n$`, `^$`, `"result":"done","message":"All is safe.","entries":7,"entries_skipped":2,"bytes":12000000`},
+		{dbus.Outcome{Message: "All is safe."}, nil, 0, `(?s)^Sending, .*\nAll is safe.\n$`, `^$`, `"result":"done","error_name":"","message":"All is safe.","progress":1,"entries":7,"entries_skipped":2,"bytes":12000000}`},
 		{dbus.Outcome{}, nil, 0, `The backup is done.`, `^$`, `"result":"done"`},
 		{dbus.Outcome{Partial: true, Message: "Two are missing."}, nil, 4, `Two are missing.\n$`, `^$`, `"result":"partial"`},
 		{dbus.Outcome{}, problem{"ServerBusy", "Busy."}, 3, ``, `^xo-backup: Busy.\n$`, `"error_name":"` + name + `ServerBusy","message":"Busy."`},
@@ -214,6 +214,28 @@ func TestOutcomes(t *testing.T) {
 		stdout, stderr, code = run(t, b, "--json", "now")
 		if code != c.code || !strings.Contains(stdout, c.json) || strings.Count(stdout, "\n") != 1 || !json.Valid([]byte(stdout)) || stderr != "" {
 			t.Errorf("%v %v: exit status %d\n%q\n%q", c.outcome, c.err, code, stdout, stderr)
+		}
+	}
+}
+
+// TestNothingChanged: a backup that had nothing to send and one that could not
+// begin tell a script as much as any other.
+func TestNothingChanged(t *testing.T) {
+	b, e := bed(t)
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{nil, `{"job":"/org/laptop/Backup/jobs/1","operation":"backup","result":"done","error_name":"","message":"Nothing has changed.","progress":1,"entries":0,"entries_skipped":0,"bytes":0}`},
+		{problem{"NotRegistered", "Who?"}, `{"job":"/org/laptop/Backup/jobs/2","operation":"backup","result":"failed","error_name":"org.laptop.Backup.Error.NotRegistered","message":"Who?","progress":0,"entries":0,"entries_skipped":0,"bytes":0}`},
+	} {
+		e.set(func(e *engine) {
+			e.work = func(context.Context, func(dbus.Progress)) (dbus.Outcome, error) {
+				return dbus.Outcome{Message: "Nothing has changed."}, c.err
+			}
+		})
+		if stdout, _, _ := run(t, b, "now", "--json"); stdout != c.want+"\n" {
+			t.Errorf("%s, not\n%s", stdout, c.want)
 		}
 	}
 }

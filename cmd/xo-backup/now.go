@@ -17,7 +17,8 @@ changed since the last time is sent.
 Ctrl-C leaves it to go on by itself; 'xo-backup cancel' stops it.
 
 With --json: one object when it is over: result (done, partial, cancelled,
-failed), error_name, message, entries, entries_skipped, bytes.`,
+failed), error_name, message, progress (1 when it was done to its end), entries
+(in the backup), entries_skipped, bytes (that had to be sent), job, operation.`,
 		Args: cobra.NoArgs,
 		RunE: a.verb(func(d *daemon) error {
 			var job godbus.ObjectPath

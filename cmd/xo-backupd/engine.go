@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	godbus "github.com/godbus/dbus/v5"
 
@@ -52,11 +53,21 @@ func (e engine) CheckServer(ctx context.Context) (dbus.Availability, error) {
 }
 
 func (e engine) Backup(ctx context.Context, trigger string, progress func(dbus.Progress)) (dbus.Outcome, error) {
-	return outcome(e.client.Backup(ctx, xsclient.BackupOptions{Trigger: trigger}, in(progress)))
+	return told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
+		return e.client.Backup(ctx, xsclient.BackupOptions{Trigger: trigger}, progress)
+	})
 }
 
 func (e engine) Restore(ctx context.Context, request dbus.RestoreRequest, progress func(dbus.Progress)) (dbus.Outcome, error) {
-	return outcome(e.client.Restore(ctx, options(request), in(progress)))
+	return told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
+		return e.client.Restore(ctx, options(request), progress)
+	})
+}
+
+func (e engine) ResumeRestore(ctx context.Context, atOnce bool, progress func(dbus.Progress)) (dbus.Outcome, error) {
+	return told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
+		return e.client.ResumeRestore(ctx, atOnce, progress)
+	})
 }
 
 func (e engine) PendingRestore() (dbus.RestoreRequest, bool) {
@@ -68,17 +79,31 @@ func (e engine) IsPending(request dbus.RestoreRequest) bool {
 	return e.client.IsPending(options(request))
 }
 
-func (e engine) ResumeRestore(ctx context.Context, atOnce bool, progress func(dbus.Progress)) (dbus.Outcome, error) {
-	return outcome(e.client.ResumeRestore(ctx, atOnce, in(progress)))
-}
-
 func (e engine) AbandonRestore(ctx context.Context) error { return e.client.AbandonRestore(ctx) }
 
 func options(r dbus.RestoreRequest) xsclient.RestoreOptions {
 	return xsclient.RestoreOptions{Snapshot: r.Snapshot, Replace: r.Replace, LeaveDeleted: !r.Deleted}
 }
 
-func outcome(r xsclient.Result, err error) (dbus.Outcome, error) {
+// told hands progress on; once the work is over it tells all of it as done. What
+// had nothing to do may never have told how much there was.
+func told(progress func(dbus.Progress), work func(func(xsclient.Progress)) (xsclient.Result, error)) (dbus.Outcome, error) {
+	var mu sync.Mutex
+	var last xsclient.Progress
+	r, err := work(func(p xsclient.Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		last = p
+		progress(dbus.Progress(p))
+	})
+	if err == nil {
+		mu.Lock()
+		defer mu.Unlock()
+		last.BytesDone = last.Bytes
+		last.Entries, last.EntriesDone = r.Entries, r.Entries
+		last.EntriesSkipped = r.KeptBoth + len(r.Skipped) + len(r.Mended) + r.Unlisted
+		progress(dbus.Progress(last))
+	}
 	return dbus.Outcome{Partial: r.Partial, Message: r.Message}, err
 }
 
@@ -99,8 +124,3 @@ func (e engine) Saved(ctx context.Context, uids []string) ([]string, error) {
 }
 
 func (e engine) Status() dbus.Status { return dbus.Status(e.client.Status()) }
-
-// in hands progress on.
-func in(progress func(dbus.Progress)) func(xsclient.Progress) {
-	return func(p xsclient.Progress) { progress(dbus.Progress(p)) }
-}
