@@ -85,7 +85,7 @@ func (r *restore) fetchOnce(ctx context.Context, batch []task) error {
 	case err != nil:
 		return retryLostLink(transferError("fetching the backup", err))
 	case reportErr != nil:
-		return retryLostLink(unavailable("The school server stopped answering during the restore; it goes on from there next time.", reportErr))
+		return retryLostLink(unavailable("The school server stopped answering during the restore; it goes on from there when the server answers again.", reportErr))
 	}
 	for _, k := range end.Kept {
 		r.atSchool[k.UID] = sentence(k.Reason)

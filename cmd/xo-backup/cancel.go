@@ -14,8 +14,9 @@ func (a *app) cancelCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "cancel",
 		Short: "Stop the backup or restore that runs",
-		Long: `Stop the backup or restore that runs, and wait until it has stopped. What is safe
-at school stays safe; what a restore has brought back stays here.
+		Long: `Stop the backup or restore that runs, or waits for the school server, and wait
+until it has stopped. What is safe at school stays safe; what a restore has
+brought back stays here, and it does not go on any more.
 
 With --json: an array with one object for each that was stopped, as for 'now'.`,
 		Args: cobra.NoArgs,

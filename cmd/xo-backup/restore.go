@@ -27,8 +27,10 @@ changed on both sides, both versions are there afterwards.
 With --replace the whole Journal becomes what the snapshot holds. What was here
 is kept beside it for a week, where there is room.
 
-Ctrl-C leaves it to go on by itself; 'xo-backup cancel' stops it. A restore that
-was cut off goes on when the laptop is on again.
+Ctrl-C leaves it to go on by itself; 'xo-backup cancel' stops it. One that was cut
+off, by the server or the battery, goes on by itself while the backup service
+runs, which 'xo-backup status' or anything else that asks it starts. Nothing is
+backed up until it is over; 'xo-backup cancel' gives it up.
 
 With --json: one object when it is over, as for 'now'.`,
 		Example: `  xo-backup restore
