@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // RefusedError says why Sugar's running datastore did not take an entry that is
@@ -48,7 +49,7 @@ func (s *Store) Publish(ctx context.Context, staged map[UID]string) error {
 }
 
 func (s *Store) publish(ctx context.Context, staged map[UID]string) error {
-	if err := s.recover(); err != nil {
+	if _, err := s.recover(); err != nil {
 		return err
 	}
 	if err := syncAll(s.dir); err != nil {
@@ -161,22 +162,54 @@ func asidePath(path string) string {
 	return dir + "." + uid
 }
 
+// PublishPending tells whether there is something for Recover to do.
+func (s *Store) PublishPending() (bool, error) {
+	aside, err := s.aside()
+	if err != nil {
+		return false, fmt.Errorf("datastore: %w", err)
+	}
+	return len(aside) > 0, nil
+}
+
 // Recover puts right what a power cut has left of a Publish on a system that
 // cannot exchange names: an entry between its two renames. Call it before Sugar
 // may look, with the service held; it changes nothing if there is nothing to do.
 func (s *Store) Recover() error {
-	if err := s.recover(); err != nil {
+	back, err := s.recover()
+	if back {
+		// Sugar may have run since, and made an index without it.
+		err = errors.Join(err, s.prepare())
+	}
+	if err != nil {
 		return fmt.Errorf("datastore: recover: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) recover() error {
+// recover tells whether an entry is back.
+func (s *Store) recover() (back bool, err error) {
+	aside, err := s.aside()
+	if err != nil {
+		return false, err
+	}
+	for _, path := range aside {
+		moved, err := restoreAside(path)
+		back = back || moved
+		if err != nil {
+			return back, err
+		}
+	}
+	return back, nil
+}
+
+// aside lists the entries that are between two renames: see asidePath.
+func (s *Store) aside() ([]string, error) {
 	// Not filepath.Glob: the path of the profile may hold brackets.
 	folders, err := os.ReadDir(s.dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var aside []string
 	for _, f := range folders {
 		if !f.IsDir() || len(f.Name()) != 2 {
 			continue
@@ -186,32 +219,29 @@ func (s *Store) recover() error {
 			continue // the look reports it
 		}
 		for _, d := range names {
-			if name := d.Name(); len(name) == 1+uidLen && name[0] == '.' {
-				if err := restoreAside(filepath.Join(s.dir, f.Name()), name); err != nil {
-					return err
-				}
+			uid, ok := strings.CutPrefix(d.Name(), ".")
+			if _, err := ParseUID(uid); ok && err == nil {
+				aside = append(aside, filepath.Join(s.dir, f.Name(), d.Name()))
 			}
 		}
 	}
-	return nil
+	return aside, nil
 }
 
-func restoreAside(folder, name string) error {
-	if _, err := ParseUID(name[1:]); err != nil {
-		return nil // not of ours
-	}
-	aside, path := filepath.Join(folder, name), filepath.Join(folder, name[1:])
+func restoreAside(aside string) (moved bool, err error) {
+	folder, name := filepath.Split(aside)
+	path := filepath.Join(folder, name[1:])
 	there, err := exists(path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if there {
-		return os.RemoveAll(aside)
+		return false, os.RemoveAll(aside)
 	}
 	if err := os.Rename(aside, path); err != nil {
-		return err
+		return false, err
 	}
-	return syncDir(folder)
+	return true, syncDir(folder)
 }
 
 // checksums finds the optimizer's marks, checksums/MD5/UID, by uid. A mark that

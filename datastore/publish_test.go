@@ -168,6 +168,9 @@ func TestPublishStops(t *testing.T) {
 func checkPublished(t testing.TB, s *Store, n int) {
 	t.Helper()
 	must(t, s.Recover())
+	if pending, err := s.PublishPending(); pending || err != nil {
+		t.Errorf("step %d: pending after Recover: %v, %v", n, pending, err)
+	}
 	must(t, s.Recover())
 	isNew := 0
 	for _, uid := range []UID{testUID(1), testUID(3)} {

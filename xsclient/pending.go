@@ -182,7 +182,7 @@ func (c *Client) Recover(ctx context.Context) error {
 	if err := c.loadState(); err != nil {
 		return err
 	}
-	if err := c.finishSwap(ctx); err != nil {
+	if err := errors.Join(c.finishSwap(ctx), c.finishPublish(ctx)); err != nil {
 		return err
 	}
 	removed, err := datastore.PruneReplaced(c.cfg.Profile.Dir, c.now(), 0)
@@ -206,4 +206,28 @@ func (c *Client) finishSwap(ctx context.Context) error {
 	}
 	defer release()
 	return datastore.RecoverSwap(c.cfg.Profile.Dir)
+}
+
+// finishPublish puts entries back into their places that a restore was just
+// replacing when it was cut off.
+func (c *Client) finishPublish(ctx context.Context) error {
+	if p, err := c.loadPending(); p == nil && err == nil {
+		return nil
+	}
+	store, err := c.openStore(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // no Journal yet
+	}
+	if err != nil {
+		return err
+	}
+	if pending, err := store.PublishPending(); err != nil || !pending {
+		return err
+	}
+	release, err := c.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return store.Recover()
 }
