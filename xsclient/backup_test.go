@@ -173,6 +173,36 @@ func TestBackupIn1970(t *testing.T) {
 	}
 }
 
+// A raw copy of a datastore, wherever it is and whatever else is in it, is
+// backed up as the Journal that it is a copy of; nothing in it changes.
+func TestRawCopy(t *testing.T) {
+	journal, uids := rawJournal(t, 5, 1)
+	for name, content := range map[string]string{
+		"index/flintlock": "", "index/postlist.glass": "not Xapian's", "index_updated": "", "ds_clean": "",
+		"checksums/queue/" + uids[0]: "", "lost+found/x": "", "Thumbs.db": "x",
+	} {
+		path := filepath.Join(journal, name)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must(t, os.WriteFile(path, []byte(content), 0o644))
+	}
+	c := atSchool(t, bed.XSFor(t, bed.ServerOptions{}), journal)
+	elsewhere := filepath.Join(t.TempDir(), "USB stick [1]", "Amara's old XO")
+	must(t, os.MkdirAll(filepath.Dir(elsewhere), 0o755))
+	must(t, os.Rename(c.cfg.Profile.Datastore(), elsewhere))
+	must(t, os.Symlink(elsewhere, c.cfg.Profile.Datastore()))
+	before := listing(t, elsewhere)
+	if result := backUp(t, c); result.Partial || result.Entries != len(uids) {
+		t.Errorf("%+v", result)
+	}
+	unchanged(t, "the copy", before, listing(t, elsewhere))
+
+	must(t, os.Remove(c.cfg.Profile.Datastore()))
+	_, err := c.Restore(t.Context(), RestoreOptions{}, silent)
+	must(t, err)
+	p := &pupil{t: t, journal: c.cfg.Profile.Datastore()}
+	p.holds(journal)
+}
+
 // ageAll sets the time of all below dir to 1970.
 func ageAll(t testing.TB, dir string) {
 	t.Helper()
