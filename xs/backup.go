@@ -45,12 +45,8 @@ func (s *session) hold(req wire.BackupRequest) word {
 
 	// Nothing changed: that costs next to nothing, so even a busy or full
 	// server says so.
-	latest, err := folder.Snapshots()
-	if err != nil {
-		return s.failed(err)
-	}
-	if len(latest) > 0 && latest[0].Digest == req.Digest {
-		return s.confirm(locked, latest[0])
+	if newest, ok := locked.Newest(); ok && newest.Digest == req.Digest {
+		return s.confirm(locked)
 	}
 	leave, no := s.room.enter()
 	if no != nil {
@@ -86,13 +82,13 @@ func (s *session) checkRequest(req wire.BackupRequest) *wire.Refusal {
 	return nil
 }
 
-func (s *session) confirm(locked *store.Locked, rec wire.Snapshot) word {
-	confirmed, err := locked.Confirm(rec)
+func (s *session) confirm(locked *store.Locked) word {
+	confirmed, err := locked.Confirm()
 	if err != nil {
 		// The Journal is safe all the same; only the note of it is older.
-		s.log.Error("confirmation not written", "snapshot", rec.ID, "error", err)
+		s.log.Error("confirmation not written", "snapshot", confirmed.ID, "error", err)
 	}
-	s.log.Info("confirmed", "snapshot", rec.ID)
+	s.log.Info("confirmed", "snapshot", confirmed.ID)
 	return func() error { return s.answer(wire.Answer{Action: wire.ActionConfirmed, Snapshot: &confirmed}) }
 }
 

@@ -6,7 +6,7 @@
 //	ROOT/ACCOUNT/snapshots/ID/  a complete, verified copy, hard-linked
 //	                ID.manifest what sha256sum -c reads, run inside ID/
 //	                ID.json     the record (wire.Snapshot)
-//	                ID.entries  a cache: one line of wire.Entry for each entry
+//	                ID.entries  a cache of the newest: one line of wire.Entry for each entry
 //	ROOT/ACCOUNT/latest         a link to the newest snapshot
 //	ROOT/.xs/                   the server's own: its key, the accounts in the making,
 //	                            and accounts.log, by which running servers learn
@@ -30,6 +30,7 @@
 //     the snapshots, and its files are replaced, never changed.
 //   - seq orders the snapshots, whatever the clocks said.
 //   - Who changes current or snapshots holds the Lock; who changes account.json
-//     holds another, and that of accounts.log. All are flocks, so the server and the administrator's
-//     commands respect each other, and a killed process holds none.
+//     holds another, and that of accounts.log. All are flocks, so the server and
+//     the administrator's commands respect each other, and a killed process
+//     holds none.
 package store

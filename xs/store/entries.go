@@ -16,12 +16,15 @@ import (
 	"github.com/sugarlabs/xo-backupd/wire"
 )
 
+// listSuffix is that of a list of entries beside its snapshot.
+const listSuffix = ".entries"
+
 // Entries opens the list of the snapshot's entries: lines of JSON, each a
 // wire.Entry, by uid; one whose metadata is no longer what was backed up is
 // listed as damaged. The list is made when it is first asked for, and kept
 // beside the snapshot, which never changes, once nothing in it is damaged.
 func (s *Snapshot) Entries(ctx context.Context) (io.ReadCloser, error) {
-	name := s.Ref() + ".entries"
+	name := s.Ref() + listSuffix
 	f, err := s.folder.root.Open(name)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return f, err
@@ -160,7 +163,7 @@ func (s *Snapshot) Saved(ctx context.Context, versions map[string]string) ([]str
 		if err := dec.Decode(&e); errors.Is(err, io.EOF) {
 			return uids, nil
 		} else if err != nil {
-			return nil, fmt.Errorf("%s.entries: %w", s.Record.ID, err)
+			return nil, fmt.Errorf("%s%s: %w", s.Record.ID, listSuffix, err)
 		}
 		if version, ok := versions[e.UID]; ok && version == e.Version && e.Damaged == "" {
 			uids = append(uids, e.UID)

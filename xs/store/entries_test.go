@@ -70,6 +70,42 @@ func TestEntries(t *testing.T) {
 	}
 }
 
+// Only the newest snapshot's list is kept: of a year of snapshots they would take
+// as much room as the snapshots.
+func TestListsOfOlderSnapshots(t *testing.T) {
+	f := testFolder(t, testStore(t, t.TempDir()))
+	tree := testTree(5)
+	lists := func() int {
+		t.Helper()
+		snap, err := f.Snapshot(Latest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer snap.Close()
+		r, err := snap.Entries(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		found, err := filepath.Glob(f.path("snapshots/*.entries"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found)
+	}
+	for i := range 5 {
+		tree.entry(1, strings.Repeat("x", i), nil)
+		mustBackup(t, f, tree)
+		if n := lists(); n > 2 { // the newest's, and the one that was the newest
+			t.Errorf("%d lists are kept", n)
+		}
+	}
+	mustBackup(t, f, tree)
+	if n := lists(); n != 1 {
+		t.Errorf("%d lists are kept", n)
+	}
+}
+
 // Metadata that was damaged at school is listed as such, never left out, and no
 // such list is kept: an administrator may bring back what was there.
 func TestDamagedEntries(t *testing.T) {

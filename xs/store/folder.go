@@ -155,8 +155,12 @@ type Locked struct {
 	*Folder
 	file *os.File
 	// disk was opened before anything is written: see syncAll.
-	disk *os.File
+	disk   *os.File
+	newest wire.Snapshot // no ID: there is none yet
 }
+
+// Newest is the record of the newest snapshot, if there is one.
+func (l *Locked) Newest() (wire.Snapshot, bool) { return l.newest, l.newest.ID != "" }
 
 // Lock takes the account for one session, or answers ErrInUse. What a cut left
 // behind is swept, since nobody can be using it.
@@ -217,13 +221,26 @@ func (l *Locked) mend() error {
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	return l.pointLatest(list[0].ID)
+	l.newest = list[0]
+	return errors.Join(l.dropLists(), l.pointLatest(l.newest.ID))
+}
+
+// dropLists removes the lists of the older snapshots' entries. Each may be as
+// large as the manifest, and is made again if somebody asks for it.
+func (l *Locked) dropLists() error {
+	names, err := readNames(l.root, snapshotsDir)
+	for _, name := range names {
+		if strings.HasSuffix(name, listSuffix) && name != l.newest.ID+listSuffix {
+			err = errors.Join(err, l.root.Remove(snapshotsDir+"/"+name))
+		}
+	}
+	return err
 }
 
 // orphan tells whether name, in snapshots/, is something that lies beside a
 // snapshot which is not there.
 func (l *Locked) orphan(name string, names []string) bool {
-	for _, suffix := range []string{".manifest", ".json", ".entries"} {
+	for _, suffix := range []string{".manifest", ".json", listSuffix} {
 		if base, ok := strings.CutSuffix(name, suffix); ok {
 			_, err := ParseSnapshotID(base)
 			return err == nil && !slices.Contains(names, base)
@@ -240,11 +257,11 @@ func (l *Locked) pointLatest(id string) error {
 	return replaceLink(l.root, target, latestLink)
 }
 
-// Confirm notes that the Journal is, now, what the snapshot holds.
-func (l *Locked) Confirm(rec wire.Snapshot) (wire.Snapshot, error) {
+// Confirm notes that the Journal is, now, what the newest snapshot holds.
+func (l *Locked) Confirm() (wire.Snapshot, error) {
 	// A clock that jumped back must not make the snapshot look older.
-	rec.Confirmed = max(rec.Confirmed, l.store.now().Unix())
-	return rec, l.writeRecord(rec)
+	l.newest.Confirmed = max(l.newest.Confirmed, l.store.now().Unix())
+	return l.newest, l.writeRecord(l.newest)
 }
 
 // CurrentPath is the folder that rsync receives into.

@@ -30,6 +30,7 @@ func (t *taking) publish(ctx context.Context, machine Serial) (wire.Snapshot, er
 		t.root.Remove(beside + ".json")
 		return rec, err
 	}
+	t.newest = rec
 	t.store.step("renamed")
 	if err := syncDir(t.root, snapshotsDir); err != nil {
 		return rec, err
@@ -87,6 +88,9 @@ func (t *taking) assemble(ctx context.Context, temp, beside string, rec wire.Sna
 		return err
 	}
 	t.store.step("record written")
+	if err := t.written(); err != nil {
+		return err // which the kernel tells once
+	}
 	if err := syncAll(t.disk); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/wire"
@@ -40,10 +41,10 @@ type base struct {
 }
 
 func (l *Locked) base() (*base, error) {
-	snap, err := l.Snapshot(Latest)
-	if errors.Is(err, ErrNoSnapshot) {
+	if l.newest.ID == "" {
 		return &base{tree: &tree{}}, nil
 	}
+	snap, err := l.Snapshot(l.newest.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +71,8 @@ type taking struct {
 	arrived Manifest
 	kept    []wire.Kept
 	again   []datastore.UID // did not arrive whole
+	// written waits until what arrived is on the disk.
+	written func() error
 }
 
 // Take turns what rsync received into current into a snapshot: every file that
@@ -77,7 +80,8 @@ type taking struct {
 // its entry's metadata carries; an entry that did not arrive whole, or that the
 // XO could not read, keeps the version of the latest snapshot.
 func (l *Locked) Take(ctx context.Context, o Offer, progress func(done, total int)) (Taken, error) {
-	t := &taking{Locked: l, sums: Manifest{}, arrived: Manifest{}}
+	t := &taking{Locked: l, sums: Manifest{}, arrived: Manifest{}, written: l.writeOut()}
+	defer t.written() // it needs what Unlock closes
 	var err error
 	if t.have, err = scanTree(l.root, currentDir); err != nil {
 		return Taken{}, err
@@ -110,7 +114,7 @@ func (l *Locked) Take(ctx context.Context, o Offer, progress func(done, total in
 // finish makes the snapshot, or confirms the latest if nothing differs.
 func (t *taking) finish(ctx context.Context, o Offer) (Taken, error) {
 	if t.base.dir != "" && t.sums.Digest() == t.base.sums.Digest() {
-		rec, err := t.Confirm(t.base.record)
+		rec, err := t.Confirm()
 		if err != nil {
 			return Taken{}, err
 		}
@@ -124,6 +128,14 @@ func (t *taking) finish(ctx context.Context, o Offer) (Taken, error) {
 		t.log.Warn("current keeps copies of its own", "error", err) // costs room, nothing else
 	}
 	return Taken{Snapshot: rec, Kept: t.kept}, nil
+}
+
+// writeOut begins to write out what arrived: the disk rests while we read it from
+// memory and compare.
+func (l *Locked) writeOut() (wait func() error) {
+	done := make(chan error, 1)
+	go func() { done <- syncAll(l.disk) }()
+	return sync.OnceValue(func() error { return <-done })
 }
 
 func (t *taking) journal() (*datastore.Journal, error) {
