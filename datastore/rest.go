@@ -223,7 +223,7 @@ func verifyData(fsys fs.FS, e *Entry, files map[string][32]byte) error {
 	}
 	defer d.Close()
 	whole = sha256.New()
-	if _, err := io.CopyBuffer(whole, onlyReader{d}, make([]byte, 128<<10)); err != nil {
+	if _, err := io.CopyBuffer(whole, onlyReader{d}, make([]byte, min(128<<10, e.Data.Size+1))); err != nil {
 		return err
 	}
 	sum := [32]byte(whole.Sum(nil))
