@@ -155,6 +155,8 @@ func TestUnreadable(t *testing.T) {
 				uids[0]: {"timestamp": "yesterday"},
 				uids[1]: {"filesize": "99999999999"},
 				uids[2]: {"title": "caf\xe9"},
+				uids[3]: {"title:text": "cut at the colon"},
+				uids[4]: {strings.Repeat("n", 255): "a name that leaves no room for a dot"},
 			}
 			for uid, props := range bad {
 				for name, value := range props {
