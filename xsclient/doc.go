@@ -17,7 +17,9 @@
 // WrongServer, the state new-server, until a person says with TrustServer that
 // this very key is right. Where the configuration names a deployment key,
 // nothing is pinned: any host certificate signed by that key is trusted, and
-// nothing else is.
+// nothing else is. A "no" over HTTP counts only from a server that has shown
+// its key. Whether a trusted server lets this laptop in is found out each time;
+// where it does not, the state is unregistered until it does, or Register helps.
 //
 // # Time
 //
@@ -28,5 +30,7 @@
 // # What is kept
 //
 // StateDir/state.json holds what must last (state.go); each change is written
-// whole or not at all.
+// whole or not at all. StateDir/agreed-ACCOUNT-KEY holds what was agreed with
+// one server (agreed.go), StateDir/restore.json a restore that is not over
+// (pending.go).
 package xsclient
