@@ -27,8 +27,8 @@ var arrows = map[string][]string{
 	"xs":                {"wire", "datastore", "transfer", "xs/store"},
 	"xs/store":          {"wire", "datastore", "transfer"},
 
-	"cmd/xo-backupd": {"dbus", "xsclient", "datastore", "datastore/service", "profile", "transfer"},
-	"cmd/xo-backup":  {"dbus"}, // its words only
+	"cmd/xo-backupd": {"dbus", "xsclient", "datastore", "datastore/service", "profile", "transfer", "wire"},
+	"cmd/xo-backup":  {"dbus", "wire"}, // their words only
 	"cmd/xs-backupd": {"xs", "xs/store", "datastore", "transfer", "wire"},
 
 	"dbus/bustest": {}, // a bus for the tests of those that speak on one

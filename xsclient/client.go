@@ -192,11 +192,7 @@ func (c *Client) owner(ctx context.Context) datastore.Owner {
 // checkAccount refuses what cannot be an account: it becomes an SSH user name
 // and part of a file's name.
 func checkAccount(account string) error {
-	bad := func(r rune) bool {
-		return !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '-' || r == '_')
-	}
-	if account == "" || len(account) > 64 || account[0] == '-' || account[0] == '_' ||
-		account == wire.ClaimUser || strings.ContainsFunc(account, bad) {
+	if account == wire.ClaimUser || wire.CheckName(account) != "" {
 		return fmt.Errorf("%.80q cannot be an account", account)
 	}
 	return nil

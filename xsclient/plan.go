@@ -143,7 +143,7 @@ func (r *restore) nextBatch(tasks []task) (batch, rest []task, err error) {
 			return nil, nil, diskFull(fmt.Errorf("entry %s needs %d bytes, %d are free", t.uid, t.cost, room))
 		case t.cost > room:
 			r.skip(t.uid, fmt.Sprintf("it does not fit this laptop's disk (%s needed, %s free); it stays safe at school",
-				byteSize(t.cost), byteSize(max(room, 0))))
+				wire.Size(uint64(t.cost)), wire.Size(uint64(max(room, 0)))))
 			tasks = tasks[1:]
 			continue
 		case len(batch) > 0 && (cost+t.cost > room || size+t.size > batchBytes), len(batch) == batchEntries:

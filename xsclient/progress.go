@@ -58,18 +58,6 @@ func namesOf(skipped []Skipped) string {
 	return b.String()
 }
 
-// byteSize is a size for people.
-func byteSize(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%d MB", n>>20)
-	default:
-		return fmt.Sprintf("%d kB", (n+1023)>>10)
-	}
-}
-
 // watch calls tell several times a second until the answered function is
 // called, which waits for the last call to be over.
 func watch(tell func()) (stop func()) {

@@ -74,7 +74,7 @@ func (s *replaceSink) room(tasks []task) error {
 	if need > free {
 		return &Error{Code: DiskFull, Message: fmt.Sprintf(
 			"Replacing the Journal needs %s of free disk and there are %s; a restore without replacing needs less.",
-			byteSize(need), byteSize(free))}
+			wire.Size(uint64(need)), wire.Size(uint64(free)))}
 	}
 	return nil
 }

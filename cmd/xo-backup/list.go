@@ -8,6 +8,8 @@ import (
 
 	godbus "github.com/godbus/dbus/v5"
 	"github.com/spf13/cobra"
+
+	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 func (a *app) listCommand() *cobra.Command {
@@ -62,7 +64,7 @@ func (a *app) list(d *daemon) error {
 		if s.Confirmed > s.Time {
 			same = date(s.Confirmed, now)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", s.ID, date(s.Time, now), s.Entries, size(s.Bytes), same)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", s.ID, date(s.Time, now), s.Entries, wire.Size(s.Bytes), same)
 	}
 	return w.Flush()
 }

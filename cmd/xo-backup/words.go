@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 // phases in words, short enough for a line of a terminal; others are shown as
@@ -39,7 +41,7 @@ func amounts(p progress) []string {
 	}
 	switch {
 	case p.bytes > 0 && p.bytesDone < p.bytes:
-		return []string{phase, fmt.Sprintf("%s of %s", size(p.bytesDone), size(p.bytes))}
+		return []string{phase, fmt.Sprintf("%s of %s", wire.Size(p.bytesDone), wire.Size(p.bytes))}
 	case p.entries > 0:
 		return []string{phase, fmt.Sprintf("%d of %d entries", p.done, p.entries)}
 	}
@@ -51,22 +53,6 @@ func timeLeft(p progress, now time.Time) []string {
 		return []string{duration(end.Sub(now)) + " left"}
 	}
 	return nil
-}
-
-// size in the units that people see in shops.
-func size(n uint64) string {
-	const units = "kMGTPE"
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	f, i := float64(n)/1000, 0
-	for f >= 999.5 && i < len(units)-1 {
-		f, i = f/1000, i+1
-	}
-	if f < 9.95 {
-		return fmt.Sprintf("%.1f %cB", f, units[i])
-	}
-	return fmt.Sprintf("%.0f %cB", f, units[i])
 }
 
 // duration with the one unit that matters.

@@ -77,6 +77,9 @@ func TestWrongConfig(t *testing.T) {
 		{`server = "http://user:secret@x"`, `is not a URL`},
 		{`registration = "http://[::1"`, "registration: "},
 		{`serial = "../../etc"`, "serial: "},
+		{`serial = "SHC.1"`, "letters, digits, - and _ are allowed"}, // as the XS would say, much later
+		{`serial = "_SHC1"`, "serial: "},
+		{`uuid = "a/b"`, "uuid: "},
 		{`serial = "` + strings.Repeat("x", 4096) + `"`, "serial: "},
 		{"nick = \"a\\u0000b\"", "nick: "},
 		{`uuid = "a b"`, "uuid: "},

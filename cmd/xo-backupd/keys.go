@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 const defaultIdleExit = 2 * time.Minute
@@ -24,8 +26,8 @@ type key struct {
 var keys = []key{
 	{"server", "`URL` of the school server (http://schoolserver)", text(checkURL)},
 	{"registration", "`URL` of its registration service", text(checkURL)},
-	{"serial", "`SERIAL` number of this laptop", text(checkName)},
-	{"uuid", "`UUID` of this laptop", text(checkName)},
+	{"serial", "`SERIAL` number of this laptop", text(checkSerial)},
+	{"uuid", "`UUID` of this laptop", text(checkUUID)},
 	{"nick", "`NAME` of its child", text(checkNick)},
 	{"deployment_key", "public `KEY` (one line) whose certificates make a school server\ntrusted, instead of remembering the key of the first one met", text(checkKey)},
 	{"idle_exit", "end after this `TIME` without work; 0: never (2m)", func(value any) error {
@@ -63,7 +65,14 @@ func checkURL(s string) error {
 	return nil
 }
 
-func checkName(s string) error {
+func checkSerial(s string) error {
+	if why := wire.CheckName(s); why != "" {
+		return fmt.Errorf("%.80q %s", s, why)
+	}
+	return nil
+}
+
+func checkUUID(s string) error {
 	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
 		return fmt.Errorf("%.80q is not up to 64 letters and digits", s)
 	}

@@ -61,18 +61,6 @@ func when(unix int64) string {
 	return time.Unix(unix, 0).Format("2006-01-02 15:04")
 }
 
-func size(bytes int64) string {
-	const units = "kMGTP"
-	if bytes < 1000 {
-		return fmt.Sprintf("%d B", bytes)
-	}
-	f, i := float64(bytes)/1000, 0
-	for f >= 1000 && i < len(units)-1 {
-		f, i = f/1000, i+1
-	}
-	return fmt.Sprintf("%.1f %cB", f, units[i])
-}
-
 // plain makes what a laptop sent fit to be shown on a terminal.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -115,7 +103,7 @@ snapshots there are, and when the last backup was made or confirmed.`,
 					}
 				}
 				rows = append(rows, []string{string(a.Account), plain(a.Nick), writer, fmt.Sprint(a.Snapshots),
-					when(a.LastBackup), fmt.Sprint(a.Entries), size(a.Bytes)})
+					when(a.LastBackup), fmt.Sprint(a.Entries), wire.Size(uint64(a.Bytes))})
 			}
 			return p.table([]string{"ACCOUNT", "NICK", "LAPTOP", "SNAPSHOTS", "LAST BACKUP", "ENTRIES", "SIZE"}, rows)
 		})
@@ -172,7 +160,7 @@ what 'sha256sum -c ../ID.manifest' checks inside that folder.`,
 			}
 			var rows [][]string
 			for _, r := range list {
-				rows = append(rows, []string{r.ID, fmt.Sprint(r.Seq), when(r.Confirmed), fmt.Sprint(r.Entries), size(r.Bytes), r.Machine})
+				rows = append(rows, []string{r.ID, fmt.Sprint(r.Seq), when(r.Confirmed), fmt.Sprint(r.Entries), wire.Size(uint64(r.Bytes)), r.Machine})
 			}
 			return p.table([]string{"SNAPSHOT", "SEQ", "CONFIRMED", "ENTRIES", "SIZE", "LAPTOP"}, rows)
 		})

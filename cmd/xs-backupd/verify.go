@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sugarlabs/xo-backupd/wire"
 	"github.com/sugarlabs/xo-backupd/xs"
 	"github.com/sugarlabs/xo-backupd/xs/store"
 )
@@ -155,7 +156,7 @@ backup would be taken now.`,
 				takes = "no: " + l.Refuses
 			}
 			fmt.Fprintf(p.out, "Root: %s\nServer runs: %s\nTakes backups: %s\nAccounts: %d\nSnapshots: %d\nLast backup: %s\nFree: %s, %d inodes\n",
-				l.Root, serving, takes, l.Accounts, l.Snapshots, when(l.LastBackup), size(l.FreeBytes), l.FreeInodes)
+				l.Root, serving, takes, l.Accounts, l.Snapshots, when(l.LastBackup), wire.Size(uint64(l.FreeBytes)), l.FreeInodes)
 			return nil
 		})
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 // AccountID names an account, and its folder under the root. Only
@@ -20,13 +22,12 @@ type SnapshotID string
 type Serial string
 
 const (
-	maxName = 64
 	// snapshotLayout has no colon, so that any file system takes it.
 	snapshotLayout = "2006-01-02T15-04-05Z"
 	// Latest stands for the newest snapshot where an ID is asked for.
 	Latest = "latest"
 	// claimUser is the SSH user that no account may be called.
-	claimUser = "claim"
+	claimUser = wire.ClaimUser
 )
 
 // NameError says which name was refused, and why.
@@ -45,7 +46,7 @@ func (e *NameError) Error() string {
 // ParseAccountID accepts letters, digits, - and _, beginning with a letter or
 // digit: no dot, so that no account is hidden, climbs, or is called .xs.
 func ParseAccountID(s string) (AccountID, error) {
-	why := badName(s)
+	why := wire.CheckName(s)
 	if why == "" && s == claimUser {
 		why = "is the name that claims come under"
 	}
@@ -60,7 +61,7 @@ func ParseSerial(s string) (Serial, error) {
 	if s == "" {
 		return "", nil
 	}
-	if why := badName(s); why != "" {
+	if why := wire.CheckName(s); why != "" {
 		return "", &NameError{"serial number", s, why}
 	}
 	return Serial(s), nil
@@ -73,25 +74,6 @@ func ParseSnapshotID(s string) (SnapshotID, error) {
 		return "", &NameError{"snapshot name", s, "not of the form 2026-11-23T21-30-05Z"}
 	}
 	return SnapshotID(s), nil
-}
-
-func badName(s string) string {
-	if s == "" {
-		return "is empty"
-	}
-	if len(s) > maxName {
-		return fmt.Sprintf("is longer than %d bytes", maxName)
-	}
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case '0' <= c && c <= '9', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':
-		case (c == '-' || c == '_') && i > 0:
-		default:
-			return fmt.Sprintf("has %q at byte %d; letters, digits, - and _ are allowed", c, i)
-		}
-	}
-	return ""
 }
 
 // newAccountID makes an id that says nothing of anybody.

@@ -13,7 +13,7 @@ import (
 func TestNames(t *testing.T) {
 	long := strings.Repeat("A", 4<<10)
 	for _, name := range []string{"", "..", ".", "../", "../other", "a/b", "/etc", "a\x00b", "\x00", long, ".xs", "-rf", "_x",
-		"claim", "Ñ", "a b", "a\nb", "a.b", "SHC00000001/../x", strings.Repeat("A", maxName+1)} {
+		"claim", "Ñ", "a b", "a\nb", "a.b", "SHC00000001/../x", strings.Repeat("A", 65)} {
 		if id, err := ParseAccountID(name); err == nil {
 			t.Errorf("account %.40q accepted as %q", name, id)
 		} else if len(err.Error()) > 300 || strings.ContainsAny(err.Error(), "\x00\n") {
@@ -26,7 +26,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("serial %.40q accepted", name)
 		}
 	}
-	for _, name := range []string{"SHC02500FAB", "a", "account-0123456789abcdef", strings.Repeat("A", maxName)} {
+	for _, name := range []string{"SHC02500FAB", "a", "account-0123456789abcdef", strings.Repeat("A", 64)} {
 		if _, err := ParseAccountID(name); err != nil {
 			t.Error(err)
 		}
