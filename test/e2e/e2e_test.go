@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,15 +72,27 @@ func done(t *testing.T, x *bed.XO, method string, args ...any) bed.Result {
 func failed(t *testing.T, x *bed.XO, want, method string, args ...any) bed.Result {
 	t.Helper()
 	r, err := x.Job(t.Context(), method, args...)
-	if e := new(dbus.Error); err != nil && asDBus(err, e) {
+	var e dbus.Error
+	if errors.As(err, &e) {
 		r = bed.Result{Result: "failed", ErrorName: e.Name, Message: e.Error()}
 	} else {
 		must(t, err)
 	}
-	if r.Result != "failed" || r.ErrorName != "org.laptop.Backup.Error."+want {
+	if r.Result != "failed" || r.ErrorName != errorName(want) {
 		t.Fatalf("%s: %s %s %q, not failed with %s", method, r.Result, r.ErrorName, r.Message, want)
 	}
 	return r
+}
+
+func errorName(name string) string { return "org.laptop.Backup.Error." + name }
+
+// refused checks that a call failed with that error.
+func refused(t *testing.T, err error, want string) {
+	t.Helper()
+	var e dbus.Error
+	if !errors.As(err, &e) || e.Name != errorName(want) {
+		t.Fatalf("%s %v, not %s", e.Name, err, want)
+	}
 }
 
 // snapshots answers what ListSnapshots does.
@@ -146,22 +159,4 @@ func command(t *testing.T, x *bed.XO, out any, args ...string) {
 	if err := json.Unmarshal(b, out); err != nil {
 		t.Fatalf("xo-backup %s: %v in %s", strings.Join(args, " "), err, b)
 	}
-}
-
-func asDBus(err error, e *dbus.Error) bool {
-	for ; err != nil; err = unwrap(err) {
-		if d, ok := err.(dbus.Error); ok {
-			*e = d
-			return true
-		}
-	}
-	return false
-}
-
-func unwrap(err error) error {
-	u, ok := err.(interface{ Unwrap() error })
-	if !ok {
-		return nil
-	}
-	return u.Unwrap()
 }

@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -74,7 +73,7 @@ func TestCutFiveTimes(t *testing.T) {
 func TestServerAwayAndBack(t *testing.T) {
 	t.Parallel()
 	x, s := pair(t, bed.Options{})
-	_, before := fill(t, x, 30)
+	fill(t, x, 30)
 	must(t, s.Stop())
 	started := time.Now()
 	r := failed(t, x, "ServerUnavailable", "Backup")
@@ -94,7 +93,7 @@ func TestServerAwayAndBack(t *testing.T) {
 	})
 	must(t, err)
 	must(t, x.Settle(t.Context()))
-	before = onDisk(t, x)
+	before := onDisk(t, x)
 	dirs := snapshotDirs(t, s)
 	path := start(t, x, "Backup")
 	awaitBytes(t, x, path, 4<<20)
@@ -189,5 +188,5 @@ func awaitBytes(t *testing.T, x *bed.XO, path objectPath, n uint64) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	t.Fatal(fmt.Sprintf("the job never moved %d bytes", n))
+	t.Fatalf("the job never moved %d bytes", n)
 }
