@@ -91,8 +91,9 @@ func TestDatastoreDies(t *testing.T) {
 		}
 		return nil
 	}
-	if result, err := p.Restore(t.Context(), RestoreOptions{}, p.progress); err == nil {
-		t.Fatalf("%+v", result)
+	_, err := p.Restore(t.Context(), RestoreOptions{}, p.progress)
+	if e := wantCode(t, err, Failed); !strings.Contains(e.Message, "goes on") {
+		t.Error(e.Message)
 	}
 	if o, ok := p.PendingRestore(); !ok || o != (RestoreOptions{}) {
 		t.Fatalf("what goes on later: %+v, %t", o, ok)

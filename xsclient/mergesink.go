@@ -164,8 +164,10 @@ func (m *mergeSink) update(ctx context.Context, a arrival, path string, publishe
 	case errors.As(err, &refused):
 		m.skip(a.uid, fmt.Sprintf("Sugar's datastore did not take it (%s); it stays safe at school", sentence(refused.Reason)))
 		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case err != nil:
-		return fmt.Errorf("giving entry %s to Sugar's datastore: %w", a.uid, err)
+		return &Error{Code: Failed, Message: "Sugar's datastore ended or does not answer; the restore goes on from there.", Err: err}
 	}
 	m.over(a, v, published)
 	return nil

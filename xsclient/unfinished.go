@@ -18,14 +18,22 @@ var bySugar = []string{"uid", "timestamp", "creation_time", "filesize", "checksu
 // nothing that whole does not have. A child's own work never looks so: it adds
 // or changes something, and Sugar takes away no entry's data.
 func isUnfinished(here, whole *datastore.Entry) bool {
-	noData := holdsData(whole) && !holdsData(here)
-	if !noData && !sameData(here.Data, whole.Data) {
+	noData := false
+	switch {
+	case here.Data == nil:
+		noData = whole.Data != nil
+	case whole.Data == nil:
+		return false
+	case here.Data.Size == 0:
+		noData = whole.Data.Size > 0
+	case *here.Data != *whole.Data:
 		return false
 	}
 	lacks := noData
 	for name, value := range whole.Metadata {
 		got, there := here.Metadata[name]
 		switch {
+		case name == "checksum": // comes when there is time
 		case !there:
 			lacks = true
 		case bytes.Equal(got, value), slices.Contains(bySugar, name):
@@ -42,19 +50,16 @@ func isUnfinished(here, whole *datastore.Entry) bool {
 	return lacks
 }
 
-func holdsData(e *datastore.Entry) bool { return e.Data != nil && e.Data.Size > 0 }
-
-func sameData(a, b *datastore.Data) bool { return a == b || a != nil && b != nil && *a == *b }
-
 // mayBeUnfinished tells, from the text in the XS's list, whether it is worth
 // fetching the entry to see.
 func mayBeUnfinished(here *datastore.Entry, listed map[string]string) bool {
-	noData := !holdsData(here) && listed["filesize"] != "" && listed["filesize"] != "0"
+	noData := (here.Data == nil || here.Data.Size == 0) && listed["filesize"] != "" && listed["filesize"] != "0"
 	_, preview := here.Metadata["preview"] // is in no list
 	lacks := noData || !preview
 	for name, value := range listed {
 		got, there := here.Metadata[name]
 		switch {
+		case name == "checksum":
 		case !there:
 			lacks = true
 		case string(got) == value, slices.Contains(bySugar, name):

@@ -72,16 +72,24 @@ func TestUnfinishedEntries(t *testing.T) {
 // What a child has done is never taken for half of an entry.
 func TestFinishedEntries(t *testing.T) {
 	whole := &datastore.Entry{
-		Metadata: map[string][]byte{"title": []byte("turtle"), "tags": []byte("art"), "timestamp": []byte("7"), "preview": []byte("\x89")},
+		Metadata: map[string][]byte{"title": []byte("turtle"), "tags": []byte("art"), "timestamp": []byte("7"), "preview": []byte("\x89"), "checksum": []byte("sum")},
 		Data:     &datastore.Data{SHA256: [32]byte{1}, Size: 3},
 	}
 	plain := &datastore.Entry{Metadata: whole.Metadata}
+	empty := &datastore.Entry{Metadata: whole.Metadata, Data: &datastore.Data{}}
+	half := &datastore.Entry{Metadata: map[string][]byte{"title": []byte("turtle")}}
+	for _, of := range []*datastore.Entry{whole, plain, empty} {
+		if !isUnfinished(half, of) {
+			t.Errorf("half of %+v is not taken for it", of)
+		}
+	}
 	for name, c := range map[string]struct {
 		whole  *datastore.Entry
 		change func(e *datastore.Entry)
 	}{
 		"as it is":             {whole, func(*datastore.Entry) {}},
 		"another time":         {whole, func(e *datastore.Entry) { e.Metadata["timestamp"] = []byte("9") }},
+		"not summed yet":       {whole, func(e *datastore.Entry) { delete(e.Metadata, "checksum"); e.Metadata["timestamp"] = []byte("9") }},
 		"renamed":              {whole, func(e *datastore.Entry) { e.Metadata["title"] = []byte("turt") }},
 		"no data, renamed":     {whole, func(e *datastore.Entry) { e.Data, e.Metadata["title"] = nil, []byte("turt") }},
 		"no data, starred":     {whole, func(e *datastore.Entry) { e.Data, e.Metadata["keep"] = nil, []byte("1") }},
