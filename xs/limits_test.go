@@ -23,10 +23,13 @@ func TestHostileSender(t *testing.T) {
 		t.Fatal(o.refusal)
 	}
 	for name, spoil := range map[string]func(dir string) error{
-		"foreign name":  func(dir string) error { return os.WriteFile(dir+"/evil", []byte("x"), 0o644) },
-		"mode":          func(dir string) error { return os.Chmod(dir+"/journal.cjson", 0o4777) },
-		"too many":      func(dir string) error { return manyFolders(dir) },
-		"1 TB":          func(dir string) error { return os.Truncate(dir+"/"+uid(1).Path(), 1<<40) },
+		"foreign name": func(dir string) error { return os.WriteFile(dir+"/evil", []byte("x"), 0o644) },
+		"mode":         func(dir string) error { return os.Chmod(dir+"/journal.cjson", 0o4777) },
+		"too many":     func(dir string) error { return manyFolders(dir) },
+		"1 TB":         func(dir string) error { return os.Truncate(dir+"/"+uid(1).Path(), 1<<40) },
+		"1 TB of data": func(dir string) error {
+			return os.Truncate(dir+"/"+strings.TrimSuffix(uid(1).Path(), "cjson")+"data", 1<<40)
+		},
 		"no journal":    func(dir string) error { return os.Remove(dir + "/journal.cjson") },
 		"not canonical": func(dir string) error { return os.WriteFile(dir+"/journal.cjson", []byte("{}"), 0o644) },
 	} {

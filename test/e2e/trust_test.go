@@ -69,8 +69,10 @@ func TestChangedHostKey(t *testing.T) {
 func TestHostCertificate(t *testing.T) {
 	t.Parallel()
 	s := bed.XSFor(t, bed.ServerOptions{})
-	ca := filepath.Join(t.TempDir(), "deployment")
-	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", ca)
+	ca, other := filepath.Join(t.TempDir(), "deployment"), filepath.Join(t.TempDir(), "other")
+	for _, key := range []string{ca, other} {
+		run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key)
+	}
 	hostKey := filepath.Join(s.Root, ".xs", "host_key")
 	if _, err := os.Stat(hostKey + ".pub"); err != nil {
 		out := run(t, "ssh-keygen", "-y", "-f", hostKey)
@@ -83,9 +85,15 @@ func TestHostCertificate(t *testing.T) {
 	fill(t, x, 3)
 
 	refused(t, x.Register(t.Context()), "WrongServer")
-	run(t, "ssh-keygen", "-q", "-s", ca, "-I", "schoolserver", "-h", "-n", "127.0.0.1,schoolserver", hostKey+".pub")
-	must(t, s.Stop())
-	must(t, s.Start(t.Context()))
+	sign := func(by string) {
+		t.Helper()
+		run(t, "ssh-keygen", "-q", "-s", by, "-I", "schoolserver", "-h", "-n", "127.0.0.1,schoolserver", hostKey+".pub")
+		must(t, s.Stop())
+		must(t, s.Start(t.Context()))
+	}
+	sign(other)
+	refused(t, x.Register(t.Context()), "WrongServer")
+	sign(ca)
 	must(t, x.Register(t.Context()))
 	done(t, x, "Backup")
 }
