@@ -131,7 +131,7 @@ func TestPartsComeBack(t *testing.T) {
 			}
 		}
 		to := filepath.Join(out, fmt.Sprint(i))
-		must(t, Unpack(tree, e.UID, e, to))
+		must(t, unpack(t, tree, e.UID, e, to))
 		metadata, data := onDisk(t, to)
 		wantM, wantD := onDisk(t, filepath.Join(dir, e.UID.folder(), string(e.UID)))
 		if !sameMetadata(metadata, wantM) || !bytes.Equal(data, wantD) || (data == nil) != (wantD == nil) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 var errStop = errors.New("the power failed")
@@ -67,9 +68,30 @@ func stage(t testing.TB, dir string, uids ...UID) map[UID]string {
 		e, _, err := ReadEntry(tree, uid)
 		must(t, err)
 		staged[uid] = filepath.Join(dir, string(uid))
-		must(t, Unpack(tree, uid, e, staged[uid]))
+		must(t, unpack(t, tree, uid, e, staged[uid]))
 	}
 	return staged
+}
+
+// unpack unpacks from a tree that stays as it is.
+func unpack(t testing.TB, tree fs.FS, from UID, e *Entry, dir string) error {
+	t.Helper()
+	if e.Data == nil {
+		return Unpack(e, "", dir)
+	}
+	fetched, err := os.MkdirTemp(filepath.Dir(filepath.Dir(dir)), "fetched")
+	must(t, err)
+	defer os.RemoveAll(fetched)
+	original := &Entry{UID: from, Data: e.Data}
+	for _, f := range original.Files() {
+		b, err := fs.ReadFile(tree, f.Path)
+		must(t, err)
+		must(t, os.MkdirAll(filepath.Dir(filepath.Join(fetched, f.Path)), 0o755))
+		must(t, os.WriteFile(filepath.Join(fetched, f.Path), b, 0o644))
+	}
+	data := filepath.Join(fetched, "data")
+	must(t, JoinData(fetched, original, data))
+	return Unpack(e, data, dir)
 }
 
 // journalForPublish has old versions of two entries, flags and marks.
@@ -242,17 +264,12 @@ func TestUnpackRefuses(t *testing.T) {
 	e, _, err := ReadEntry(fsys, testUID(1))
 	must(t, err)
 	data := filepath.Join(tree, e.Files()[0].Path)
-	n := 0
 	damaged := func(what string, spoil func()) {
 		t.Helper()
 		good, err := os.ReadFile(data)
 		must(t, err)
 		spoil()
-		n++
 		var d *DamagedError
-		if err := Unpack(fsys, e.UID, e, filepath.Join(out, fmt.Sprint(n))); !errors.As(err, &d) || d.UID != e.UID {
-			t.Errorf("%s: Unpack: %v", what, err)
-		}
 		if _, _, err := VerifyEntry(fsys, e.UID); !errors.As(err, &d) || d.UID != e.UID {
 			t.Errorf("%s: VerifyEntry: %v", what, err)
 		}
@@ -266,14 +283,14 @@ func TestUnpackRefuses(t *testing.T) {
 	damaged("a pipe", func() { must(t, os.Remove(data)); must(t, syscall.Mkfifo(data, 0o644)) })
 	damaged("a folder", func() { must(t, os.Remove(data)); must(t, os.Mkdir(data, 0o755)) })
 
-	must(t, Unpack(fsys, e.UID, e, filepath.Join(out, "twice")))
-	if err := Unpack(fsys, e.UID, e, filepath.Join(out, "twice")); !errors.Is(err, fs.ErrExist) {
+	must(t, unpack(t, fsys, e.UID, e, filepath.Join(out, "twice")))
+	if err := unpack(t, fsys, e.UID, e, filepath.Join(out, "twice")); !errors.Is(err, fs.ErrExist) {
 		t.Error(err)
 	}
 	hostile := *e
 	hostile.Metadata = map[string][]byte{"../../../x": nil}
 	var de *DamagedError
-	if err := Unpack(fsys, e.UID, &hostile, filepath.Join(out, "hostile")); !errors.As(err, &de) {
+	if err := unpack(t, fsys, e.UID, &hostile, filepath.Join(out, "hostile")); !errors.As(err, &de) {
 		t.Error(err)
 	}
 	must(t, os.WriteFile(filepath.Join(tree, e.UID.Path()), []byte("{}"), 0o644))
@@ -290,16 +307,14 @@ func TestUnpackRefuses(t *testing.T) {
 
 // TestDiskFull: Unpack says so, as what it is.
 func TestDiskFull(t *testing.T) {
-	src, small := t.TempDir(), t.TempDir()
-	writeEntry(t, src, testUID(1), plain(testUID(1), "big", 3<<20), make([]byte, 3<<20))
-	tree := lookAt(t, openStore(t, src), LookOptions{})
-	e, _, err := ReadEntry(tree, testUID(1))
-	must(t, err)
+	small := t.TempDir()
+	e := &Entry{UID: testUID(1), Metadata: plain(testUID(1), "big", 0)}
+	e.Metadata["preview"] = make([]byte, 3<<20)
 	for _, options := range []string{"size=1m", "nr_inodes=8"} {
 		if err := syscall.Mount("tmpfs", small, "tmpfs", 0, options); err != nil {
 			t.Skip("mounting is refused here: ", err)
 		}
-		err = Unpack(tree, e.UID, e, filepath.Join(small, "x"))
+		err := Unpack(e, "", filepath.Join(small, "x"))
 		if !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("%s: %v", options, err)
 		}
@@ -308,6 +323,55 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("%s: taken for damage: %v", options, err)
 		}
 		must(t, syscall.Unmount(small, 0))
+	}
+}
+
+// TestJoinData: on a disk that holds the data and one part more, all of it finds
+// its place, and what was moved is gone from the tree.
+func TestJoinData(t *testing.T) {
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=29m"); err != nil {
+		t.Skip("mounting is refused here: ", err)
+	}
+	defer syscall.Unmount(disk, 0)
+	for _, size := range []int{0, 1, PartSize, PartSize + 1, 20 << 20} {
+		want := make([]byte, size)
+		for i := range want {
+			want[i] = byte(i>>12 + i)
+		}
+		e := &Entry{UID: testUID(1), Data: &Data{Size: int64(size)}}
+		tree, rest := filepath.Join(disk, "tree"), want
+		must(t, os.MkdirAll(filepath.Join(tree, e.UID.folder()), 0o755))
+		for _, f := range e.Files() {
+			must(t, os.WriteFile(filepath.Join(tree, f.Path), rest[:f.Size], 0o644))
+			must(t, os.Chtimes(filepath.Join(tree, f.Path), time.Unix(77, 0), time.Unix(77, 0)))
+			rest = rest[f.Size:]
+		}
+		to := filepath.Join(disk, "data")
+		must(t, JoinData(tree, e, to))
+		got, err := os.ReadFile(to)
+		must(t, err)
+		info, err := os.Stat(to)
+		must(t, err)
+		if !bytes.Equal(got, want) || time.Since(info.ModTime()) > time.Hour {
+			t.Errorf("%d bytes: %d came, of %v", size, len(got), info.ModTime())
+		}
+		left, err := os.ReadDir(filepath.Join(tree, e.UID.folder()))
+		if must(t, err); len(left) != 0 {
+			t.Errorf("%d bytes: %v are still in the tree", size, left)
+		}
+		must(t, os.Remove(to))
+	}
+
+	e := &Entry{UID: testUID(1), Data: &Data{Size: 5}}
+	path := filepath.Join(disk, "tree", e.Files()[0].Path)
+	must(t, os.WriteFile(path, []byte("four"), 0o644))
+	var damaged *DamagedError
+	if err := JoinData(filepath.Join(disk, "tree"), e, filepath.Join(disk, "data")); !errors.As(err, &damaged) {
+		t.Errorf("data that changed since it came: %v", err)
+	}
+	if err := JoinData(filepath.Join(disk, "tree"), e, filepath.Join(disk, "again")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("data that is not there: %v", err)
 	}
 }
 
@@ -327,7 +391,7 @@ func TestTwin(t *testing.T) {
 		t.Errorf("%s, %s", e.Metadata["title"], twin.Metadata["title"])
 	}
 	to := filepath.Join(t.TempDir(), "twin")
-	must(t, Unpack(tree, e.UID, twin, to))
+	must(t, unpack(t, tree, e.UID, twin, to))
 	gotM, gotD := onDisk(t, to)
 	if !sameMetadata(gotM, twin.Metadata) || !bytes.Equal(gotD, d) {
 		t.Errorf("%s", gotM)

@@ -29,3 +29,13 @@ func syncDir(dir string) error {
 	}
 	return nil
 }
+
+// syncFile brings one file to the disk.
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

@@ -3,12 +3,15 @@ package xsclient
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/test/bed"
 )
 
 // living is Sugar's datastore, running on a Journal.
@@ -123,7 +126,7 @@ func TestLastLookIsLast(t *testing.T) {
 			return false
 		}
 		// First by the restore, then by each look.
-		st, err := os.Stat(filepath.Join(p.stagingDir(), "data"))
+		st, err := os.Stat(filepath.Join(p.stagingDir(), largeUID+".data"))
 		lies = err == nil && st.Size() == 9<<20
 		return !lies
 	}
@@ -170,4 +173,43 @@ func TestHeldForAMoment(t *testing.T) {
 		t.Errorf("held %d times", held)
 	}
 	p.holds(dir)
+}
+
+// What the child changes while an entry is made ready stays, and what comes back
+// stands beside it, its file and all; what is deleted then comes back as it is.
+func TestChangedWhileMadeReady(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "journal")
+	large(t, dir, 9<<20)
+	s := newSchool(t, dir)
+	for name, change := range map[string]func(entry string) error{
+		"changed": func(entry string) error {
+			return os.WriteFile(filepath.Join(entry, "metadata", "title"), []byte("my film"), 0o644)
+		},
+		"deleted": os.RemoveAll,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPupil(t, s, dir) // in an older version
+			entry := filepath.Join(p.journal, "aa", largeUID)
+			must(t, os.WriteFile(filepath.Join(entry, "metadata", "title"), []byte("old film"), 0o644))
+			must(t, os.Truncate(filepath.Join(entry, "data"), 5))
+			p.agreeOn(p.journal)
+			p.service.holding = func() { must(t, change(entry)) }
+			result, err := p.Restore(t.Context(), RestoreOptions{}, p.progress)
+			must(t, err)
+			got, err := bed.ReadDisk(p.journal)
+			must(t, err)
+			titles := map[string]int{}
+			for _, e := range got {
+				titles[string(e.Props["title"])] = len(e.Data)
+			}
+			day := time.Unix(result.Snapshot.Time, 0).Format(time.DateOnly)
+			want := map[string]int{"my film": 5, "film (" + day + ")": 9 << 20}
+			if name == "deleted" {
+				want = map[string]int{"film": 9 << 20}
+			}
+			if !maps.Equal(titles, want) {
+				t.Errorf("%v, not %v", titles, want)
+			}
+		})
+	}
 }

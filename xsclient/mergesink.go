@@ -100,24 +100,15 @@ func (m *mergeSink) room([]task) error { return nil }
 func (m *mergeSink) finish(context.Context) error { return nil }
 
 func (m *mergeSink) put(ctx context.Context, arrived []arrival) error {
-	// What is published must survive a power cut that comes right after.
-	if err := syncDir(m.c.cfg.Profile.Dir); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(m.treeDir())
-	if err != nil {
-		return err
-	}
-	defer root.Close()
 	live, err := m.c.cfg.Datastore.Running(ctx)
 	if err != nil {
 		return err
 	}
 	published := map[datastore.UID]datastore.Version{} // and nothing that is not: see agreed
 	if live {
-		err = m.putLive(ctx, root.FS(), arrived, published)
+		err = m.putLive(ctx, arrived, published)
 	} else {
-		err = m.putDirect(ctx, root.FS(), arrived, published)
+		err = m.putDirect(ctx, arrived, published)
 	}
 	if err := m.agreed.add(published, m.snap.Seq); err != nil {
 		m.c.cfg.Log.Warn("cannot record what is safe at school", "error", err)
@@ -125,17 +116,26 @@ func (m *mergeSink) put(ctx context.Context, arrived []arrival) error {
 	return err
 }
 
-func (m *mergeSink) putLive(ctx context.Context, tree fs.FS, arrived []arrival, published map[datastore.UID]datastore.Version) error {
+func (m *mergeSink) putLive(ctx context.Context, arrived []arrival, published map[datastore.UID]datastore.Version) error {
+	// Sugar moves files to their places: after a power cut they shall be there
+	// whole, or not at all.
+	if err := syncDir(m.c.cfg.Profile.Dir); err != nil {
+		return err
+	}
 	for i, a := range arrived {
 		// What takes time comes first: between the last look at the entry and
 		// its update the child must have no time to change it.
-		path, err := joinData(tree, m.treeDir(), a.entry, filepath.Join(m.c.stagingDir(), "data"))
+		path, err := m.takeData(a.entry)
+		if err == nil && len(a.entry.Files()) > 1 {
+			err = syncFile(path) // which has just been put together
+		}
 		if err != nil {
 			return err
 		}
 		if err := m.update(ctx, a, path, published); err != nil {
 			return err
 		}
+		_ = os.Remove(path) // where Sugar has not taken it
 		p := m.p
 		p.Phase, p.EntriesDone = "publishing", p.EntriesDone+i+1
 		m.progress(p)
@@ -173,24 +173,26 @@ func (m *mergeSink) update(ctx context.Context, a arrival, path string, publishe
 	return nil
 }
 
-func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival, published map[datastore.UID]datastore.Version) error {
-	out := filepath.Join(m.c.stagingDir(), "out")
-	if err := os.RemoveAll(out); err != nil {
+func (m *mergeSink) putDirect(ctx context.Context, arrived []arrival, published map[datastore.UID]datastore.Version) error {
+	if err := os.RemoveAll(m.outDir()); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	if err := os.MkdirAll(m.outDir(), 0o755); err != nil {
 		return err
 	}
 	// What takes time comes first: while the datastore is kept from starting,
 	// whoever calls it waits.
-	for _, a := range arrived {
-		v, err := m.verdict(ctx, a)
+	before := make([]*datastore.Entry, len(arrived))
+	err := concurrently(ctx, len(arrived), func(i int) error {
+		v, err := m.verdict(ctx, arrived[i])
 		if err != nil {
 			return err
 		}
-		if _, err := m.unpack(tree, a, v, out); err != nil {
-			return err
-		}
+		before[i] = m.becomes(arrived[i], v)
+		return m.unpack(arrived[i], before[i])
+	})
+	if err != nil {
+		return err
 	}
 	if err := syncDir(m.c.cfg.Profile.Dir); err != nil {
 		return err
@@ -201,13 +203,13 @@ func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival
 	}
 	defer release()
 	staged, came := map[datastore.UID]string{}, map[datastore.UID]datastore.Version{}
-	for _, a := range arrived {
+	for i, a := range arrived {
 		v, err := m.verdict(ctx, a)
 		if err != nil {
 			return err
 		}
-		e, err := m.unpack(tree, a, v, out) // again, where it was changed meanwhile
-		if err != nil {
+		e := m.becomes(a, v)
+		if err := m.unpackAgain(a, before[i], e); err != nil {
 			return err
 		}
 		if v == mended {
@@ -216,7 +218,7 @@ func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival
 			}
 		}
 		if e != nil {
-			staged[e.UID] = filepath.Join(out, string(e.UID))
+			staged[e.UID] = m.outFolder(e)
 		}
 		m.over(a, v, came)
 	}
@@ -224,21 +226,45 @@ func (m *mergeSink) putDirect(ctx context.Context, tree fs.FS, arrived []arrival
 		return err
 	}
 	maps.Copy(published, came)
-	return os.RemoveAll(out)
+	return os.RemoveAll(m.outDir())
 }
 
-// unpack makes the folder out/UID of an entry as it will stand in the Journal,
-// unless it is there.
-func (m *mergeSink) unpack(tree fs.FS, a arrival, v verdict, out string) (*datastore.Entry, error) {
-	e := m.becomes(a, v)
+func (m *mergeSink) outDir() string { return filepath.Join(m.c.stagingDir(), "out") }
+
+func (m *mergeSink) outFolder(e *datastore.Entry) string {
+	return filepath.Join(m.outDir(), string(e.UID))
+}
+
+// unpack makes the folder of an entry as it will stand in the Journal. What was
+// fetched of it is used up, so that none of it need be written to a slow disk.
+func (m *mergeSink) unpack(a arrival, e *datastore.Entry) error {
 	if e == nil {
-		return nil, nil
+		return nil
 	}
-	dir := filepath.Join(out, string(e.UID))
-	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return e, err
+	data, err := m.takeData(a.entry)
+	if err != nil {
+		return err
 	}
-	return e, datastore.Unpack(tree, a.uid, e, dir)
+	if err := datastore.Unpack(e, data, m.outFolder(e)); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(m.treeDir(), a.uid.Path()))
+}
+
+// unpackAgain does so for an entry that was changed in the Journal after it had
+// been unpacked: now it shall stand there otherwise.
+func (m *mergeSink) unpackAgain(a arrival, before, now *datastore.Entry) error {
+	switch {
+	case now == nil, before != nil && before.UID == now.UID:
+		return nil
+	case before == nil:
+		return m.unpack(a, now)
+	}
+	data := ""
+	if a.entry.Data != nil {
+		data = filepath.Join(m.outFolder(before), "data")
+	}
+	return datastore.Unpack(now, data, m.outFolder(now))
 }
 
 // over counts an entry that is done with.

@@ -113,17 +113,22 @@ func newTask(uid datastore.UID, e wire.Entry) (task, error) {
 		uid:     uid,
 		version: datastore.Version(e.Version),
 		size:    e.Size,
-		cost:    2*e.Size + int64(len(e.Metadata)+6)*block,
+		cost:    e.Size + int64(len(e.Metadata)+6)*block,
 		keep:    e.Metadata["keep"] == "1",
 		time:    timestamp,
 	}, nil
 }
 
-// A batch is bounded, so that a nearly full laptop can restore.
+// A batch is bounded, so that a nearly full laptop can restore; and so is its
+// metadata, all of which is in memory.
 const (
 	batchBytes   = 64 << 20
-	batchEntries = 2000
+	batchEntries = 1000
 )
+
+// joining is the room that putting a large file together takes besides, see
+// datastore.JoinData.
+const joining = datastore.PartSize
 
 // nextBatch takes from tasks what fits the disk now. An entry that does not
 // fit stays at school, and is named.
@@ -132,7 +137,7 @@ func (r *restore) nextBatch(tasks []task) (batch, rest []task, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	room := free - reserve
+	room := free - reserve - joining
 	var cost, size int64
 	for len(tasks) > 0 {
 		t := tasks[0]

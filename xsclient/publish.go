@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
-	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/wire"
@@ -37,10 +38,11 @@ func (r *restore) newSink(ctx context.Context) (sink, error) {
 	return &mergeSink{restore: r}, nil
 }
 
-// arrival is an entry that has been fetched and is what was sent.
+// arrival is an entry that has been fetched.
 type arrival struct {
 	task
 	entry *datastore.Entry
+	wrong string // if it did not arrive as it should have: why
 }
 
 // put verifies a batch, sets aside what Sugar could not read, gives the rest
@@ -68,43 +70,62 @@ func (r *restore) put(ctx context.Context, batch []task) error {
 	return os.RemoveAll(r.treeDir())
 }
 
-// wrong is an entry that did not arrive as it should have, and why.
-type wrong struct {
-	task
-	reason string
-}
-
-// verifyAll tells what has arrived from what is wrong.
-func (r *restore) verifyAll(ctx context.Context, batch []task) (arrived []arrival, bad []wrong, err error) {
+// verifyAll tells what has arrived from what is wrong, and sets aside what must
+// not reach the Journal; that is named in the result then.
+func (r *restore) verifyAll(ctx context.Context, batch []task) (arrived, wrong []arrival, err error) {
 	r.report("verifying")
 	root, err := os.OpenRoot(r.treeDir())
 	if err != nil {
 		return nil, nil, err
 	}
 	defer root.Close()
-	for _, t := range batch {
-		if err := ctx.Err(); err != nil {
-			return nil, nil, err
-		}
-		a, reason, err := r.verify(root.FS(), t)
-		if err != nil {
-			return nil, nil, err
-		}
-		if reason != "" {
-			bad = append(bad, wrong{t, reason})
-		}
-		if a != nil {
-			arrived = append(arrived, *a)
-		}
+	all := make([]arrival, len(batch))
+	err = concurrently(ctx, len(batch), func(i int) (err error) {
+		all[i], err = verify(root.FS(), batch[i])
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
 	}
-	return arrived, bad, nil
+	for _, a := range all {
+		if a.wrong != "" {
+			wrong = append(wrong, a)
+			continue
+		}
+		why := a.entry.Unreadable()
+		if why == "" {
+			arrived = append(arrived, a)
+			continue
+		}
+		if err := r.setAside(a.entry); err != nil {
+			return nil, nil, err
+		}
+		r.skip(a.uid, fmt.Sprintf("Sugar cannot read it (%s); it is in %s", why, r.asideDir(a.uid)))
+	}
+	return arrived, wrong, nil
+}
+
+// concurrently calls do for each number below n, on all processors, until one
+// call fails.
+func concurrently(ctx context.Context, n int, do func(i int) error) error {
+	g, going := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range n {
+		g.Go(func() error {
+			if err := going.Err(); err != nil {
+				return err
+			}
+			return do(i)
+		})
+	}
+	return g.Wait()
 }
 
 // fetchAnew fetches once more, from nothing, what is wrong: it may be our own
 // disk's fault. What an earlier run fetched just before power went has its
 // name, size and time, and perhaps no content, and rsync takes it for whole. An
 // entry that is still wrong then is named in the result.
-func (r *restore) fetchAnew(ctx context.Context, bad []wrong) ([]arrival, error) {
+func (r *restore) fetchAnew(ctx context.Context, bad []arrival) ([]arrival, error) {
 	var batch []task
 	for _, b := range bad {
 		if reason := r.atSchool[string(b.uid)]; reason != "" {
@@ -128,9 +149,9 @@ func (r *restore) fetchAnew(ctx context.Context, bad []wrong) ([]arrival, error)
 	}
 	for _, b := range bad {
 		if reason := r.atSchool[string(b.uid)]; reason != "" {
-			b.reason = damagedAtSchool(reason)
+			b.wrong = damagedAtSchool(reason)
 		}
-		r.skip(b.uid, b.reason)
+		r.skip(b.uid, b.wrong)
 	}
 	return arrived, nil
 }
@@ -178,29 +199,22 @@ func (r *restore) removeFetched(batch []task) error {
 	return nil
 }
 
-// verify answers the entry, or what is wrong with it, or neither for one that
-// must not reach the Journal; that is named in the result then.
-func (r *restore) verify(tree fs.FS, t task) (_ *arrival, bad string, _ error) {
-	entry, _, err := datastore.VerifyEntry(tree, t.uid)
+// verify compares an entry with its sums and with what the list said.
+func verify(tree fs.FS, t task) (a arrival, err error) {
+	a.task = t
+	a.entry, _, err = datastore.VerifyEntry(tree, t.uid)
 	var damaged *datastore.DamagedError
 	switch {
 	case errors.As(err, &damaged):
-		return nil, damagedAtSchool(damaged.Reason), nil
+		a.wrong = damagedAtSchool(damaged.Reason)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, damagedAtSchool("the school server did not send it"), nil
+		a.wrong = damagedAtSchool("the school server did not send it")
 	case err != nil:
-		return nil, "", err
-	case entry.Version() != t.version:
-		return nil, "what the school server sent is not what its list says", nil
+		return a, err
+	case a.entry.Version() != t.version:
+		a.wrong = "what the school server sent is not what its list says"
 	}
-	if why := entry.Unreadable(); why != "" {
-		if err := r.setAside(tree, entry); err != nil {
-			return nil, "", err
-		}
-		r.skip(t.uid, fmt.Sprintf("Sugar cannot read it (%s); it is in %s", why, r.asideDir(t.uid)))
-		return nil, "", nil
-	}
-	return &arrival{t, entry}, "", nil
+	return a, nil
 }
 
 func (r *restore) asideDir(uid datastore.UID) string {
@@ -209,7 +223,7 @@ func (r *restore) asideDir(uid datastore.UID) string {
 
 // setAside puts an entry that Sugar's datastore would choke on where a person
 // can find it.
-func (r *restore) setAside(tree fs.FS, e *datastore.Entry) error {
+func (r *restore) setAside(e *datastore.Entry) error {
 	dir := r.asideDir(e.UID)
 	if err := os.RemoveAll(dir); err != nil {
 		return err
@@ -217,35 +231,19 @@ func (r *restore) setAside(tree fs.FS, e *datastore.Entry) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	return datastore.Unpack(tree, e.UID, e, dir)
+	data, err := r.takeData(e)
+	if err != nil {
+		return err
+	}
+	return datastore.Unpack(e, data, dir)
 }
 
-// joinData makes of an entry's parts one file that Sugar can take over, and
-// answers its path; "" when the entry has no file.
-func joinData(tree fs.FS, treeDir string, e *datastore.Entry, to string) (string, error) {
+// takeData takes an entry's file out of what was fetched, and answers where it is
+// now; "" when the entry has none.
+func (r *restore) takeData(e *datastore.Entry) (string, error) {
 	if e.Data == nil {
 		return "", nil
 	}
-	if e.Data.Size <= datastore.PartSize {
-		// As it is; but not with a time that is made of its content.
-		path := filepath.Join(treeDir, string(e.UID[:2]), string(e.UID)+".data")
-		now := time.Now()
-		return path, os.Chtimes(path, now, now)
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return "", err
-	}
-	in, err := datastore.OpenData(tree, e)
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return "", err
-	}
-	_, err = io.Copy(out, in)
-	// Sugar moves it to its place: after a power cut it shall be there whole, or
-	// not at all.
-	return to, errors.Join(err, out.Sync(), out.Close())
+	to := filepath.Join(r.c.stagingDir(), string(e.UID)+".data")
+	return to, datastore.JoinData(r.treeDir(), e, to)
 }

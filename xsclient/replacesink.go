@@ -57,12 +57,10 @@ func (s *replaceSink) room(tasks []task) error {
 	if err != nil {
 		return err
 	}
-	need, batch := int64(reserve), int64(batchBytes)
+	need := int64(reserve + joining)
 	for _, t := range tasks {
-		need += t.cost - t.size // unpacked; of what travels, only one batch is here at a time
-		batch = max(batch, t.size)
+		need += t.cost
 	}
-	need += batch
 	if need > free {
 		if _, err := datastore.PruneReplaced(s.c.cfg.Profile.Dir, time.Now(), need); err != nil {
 			return err
@@ -80,22 +78,22 @@ func (s *replaceSink) room(tasks []task) error {
 }
 
 func (s *replaceSink) put(ctx context.Context, arrived []arrival) error {
-	root, err := os.OpenRoot(s.treeDir())
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	for _, a := range arrived {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	err := concurrently(ctx, len(arrived), func(i int) error {
+		a := arrived[i]
 		dir := filepath.Join(s.dir, string(a.uid[:2]), string(a.uid))
 		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Dir(dir), 0o755)); err != nil {
 			return err
 		}
-		if err := datastore.Unpack(root.FS(), a.uid, a.entry, dir); err != nil {
+		data, err := s.takeData(a.entry)
+		if err != nil {
 			return err
 		}
+		return datastore.Unpack(a.entry, data, dir)
+	})
+	if err != nil {
+		return err
+	}
+	for _, a := range arrived {
 		s.has[a.uid] = a.version
 		s.result.Entries++
 	}

@@ -300,12 +300,18 @@ func TestUpdateOfADyingService(t *testing.T) {
 // unpackAll stages all entries of a tree, as UU/UID.
 func unpackAll(t *testing.T, tree *datastore.Tree, dir string) map[datastore.UID]string {
 	t.Helper()
-	staged := map[datastore.UID]string{}
+	staged, fetched := map[datastore.UID]string{}, filepath.Join(t.TempDir(), "fetched")
+	must(t, os.CopyFS(fetched, tree))
 	for uid := range tree.Entries() {
 		e, _, err := datastore.ReadEntry(tree, uid)
 		must(t, err)
 		staged[uid] = filepath.Join(dir, string(uid)[:2], string(uid))
-		must(t, datastore.Unpack(tree, uid, e, staged[uid]))
+		data := ""
+		if e.Data != nil {
+			data = filepath.Join(fetched, "data")
+			must(t, datastore.JoinData(fetched, e, data))
+		}
+		must(t, datastore.Unpack(e, data, staged[uid]))
 	}
 	return staged
 }
