@@ -49,7 +49,8 @@ type Answer struct {
 }
 
 // Report is one line on the channel's standard error: progress (Phase, Done,
-// Total in entries) or, last of all, the end (Snapshot or Error, and Kept).
+// Total in entries), kept entries (Kept, as many lines as they need) or, last of
+// all, the end (Snapshot or Error, and the rest of Kept).
 type Report struct {
 	Phase    string    `json:"phase,omitempty"`
 	Done     int       `json:"done,omitempty"`

@@ -195,9 +195,13 @@ func (e *exec) ask(line any) (a wire.Answer, err error) {
 
 // end reads reports up to the last.
 func (e *exec) end() (wire.Report, error) {
+	var kept []wire.Kept
 	for {
 		var r wire.Report
-		if err := wire.ReadLine(e.err, &r); err != nil || r.End {
+		err := wire.ReadLine(e.err, &r)
+		kept = append(kept, r.Kept...)
+		if err != nil || r.End {
+			r.Kept = kept
 			return r, err
 		}
 	}

@@ -180,15 +180,19 @@ func (s *session) end(err error) error {
 	return err
 }
 
+// keptAtOnce is how many kept entries are told of in one line: far from MaxLine.
+const keptAtOnce = 1000
+
 // report tells how it goes. Whoever does not listen learns nothing; a failure
 // shows on the data's own way.
 func (s *session) report(r wire.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := wire.WriteLine(s.ch.Stderr(), r); errors.Is(err, wire.ErrLineTooLong) {
-		r.Kept = r.Kept[:min(len(r.Kept), 1000)] // thousands of damaged entries
-		_ = wire.WriteLine(s.ch.Stderr(), r)
+	for len(r.Kept) > keptAtOnce {
+		_ = wire.WriteLine(s.ch.Stderr(), wire.Report{Kept: r.Kept[:keptAtOnce]})
+		r.Kept = r.Kept[keptAtOnce:]
 	}
+	_ = wire.WriteLine(s.ch.Stderr(), r)
 }
 
 // watch closes the channel when nothing has moved in either direction for the

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/wire"
 	"github.com/sugarlabs/xo-backupd/xs/store"
 )
@@ -294,4 +295,23 @@ func (c *cutter) Write(p []byte) (int, error) {
 	}
 	c.left -= len(p)
 	return c.Conn.Write(p)
+}
+
+// All that was kept is told, however much it is: what is not told counts as safe.
+func TestManyKept(t *testing.T) {
+	b := newBed(t)
+	dir := journal(t, 3)
+	j := datastore.Journal{}
+	for i := range 9000 {
+		j.Kept = append(j.Kept, uid(100+i))
+	}
+	list, err := j.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeTreeFile(t, dir, "journal.cjson", list)
+	o := b.backup(b.client(), dir)
+	if o.refusal != nil || len(o.kept) != 9000 {
+		t.Errorf("told of %d, %v", len(o.kept), o.refusal)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/transfer"
@@ -22,13 +23,20 @@ func (c *channel) reports(tell func(wire.Report)) <-chan endOfReports {
 	out := make(chan endOfReports, 1)
 	go func() { // ends with the channel
 		r := bufio.NewReader(c.Stderr)
+		var kept []wire.Kept
 		for {
 			var report wire.Report
-			if err := wire.ReadLine(r, &report); err != nil {
+			err := wire.ReadLine(r, &report)
+			kept = append(kept, report.Kept...)
+			if err == nil && len(kept) > maxEntries {
+				err = badAnswer(fmt.Sprintf("more than %d kept entries", maxEntries))
+			}
+			if err != nil {
 				out <- endOfReports{err: err}
 				return
 			}
 			if report.End {
+				report.Kept = kept
 				out <- endOfReports{end: report}
 				return
 			}

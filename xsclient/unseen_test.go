@@ -78,7 +78,8 @@ func TestKeptReason(t *testing.T) {
 		}
 		defer child.Close()
 		child.Run(t.Context(), r, ch)
-		wire.WriteLine(ch.Stderr(), wire.Report{End: true, Snapshot: &s.snap, Kept: []wire.Kept{said}})
+		wire.WriteLine(ch.Stderr(), wire.Report{Kept: []wire.Kept{said}}) // in as many lines as there need be
+		wire.WriteLine(ch.Stderr(), wire.Report{End: true, Snapshot: &s.snap})
 	}
 	result, err := p.Backup(t.Context(), BackupOptions{}, p.progress)
 	must(t, err)

@@ -48,7 +48,7 @@ func (t *taking) newRecord(now time.Time, machine Serial) (wire.Snapshot, error)
 	if err != nil {
 		return wire.Snapshot{}, err
 	}
-	rec := wire.Snapshot{ID: string(id), Seq: t.base.record.Seq + 1, Time: now.Unix(), Confirmed: now.Unix(),
+	rec := wire.Snapshot{ID: string(id), Seq: t.newest.Seq + 1, Time: now.Unix(), Confirmed: now.Unix(),
 		Account: string(t.ID), Machine: string(machine), Digest: t.sums.Digest()}
 	for _, link := range t.links {
 		of := t.have

@@ -32,7 +32,7 @@ type Taken struct {
 	Kept []wire.Kept
 }
 
-// base is the latest snapshot, as far as a new one can rest on it.
+// base is the snapshot that a new one rests on.
 type base struct {
 	*tree
 	record wire.Snapshot
@@ -40,11 +40,25 @@ type base struct {
 	sums   Manifest
 }
 
+// base finds the newest snapshot whose manifest can be read. One that is damaged
+// is an administrator's to look at, and no reason to save nothing more.
 func (l *Locked) base() (*base, error) {
-	if l.newest.ID == "" {
-		return &base{tree: &tree{}}, nil
+	list, err := l.Snapshots()
+	if err != nil {
+		return nil, err
 	}
-	snap, err := l.Snapshot(l.newest.ID)
+	for _, rec := range list {
+		b, err := l.baseOn(rec)
+		if err == nil {
+			return b, nil
+		}
+		l.log.Error("no new snapshot can rest on this one: 'xs-backupd verify' tells more", "snapshot", rec.ID, "error", err)
+	}
+	return &base{tree: &tree{}}, nil
+}
+
+func (l *Locked) baseOn(rec wire.Snapshot) (*base, error) {
+	snap, err := l.Snapshot(rec.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +127,7 @@ func (l *Locked) Take(ctx context.Context, o Offer, progress func(done, total in
 
 // finish makes the snapshot, or confirms the latest if nothing differs.
 func (t *taking) finish(ctx context.Context, o Offer) (Taken, error) {
-	if t.base.dir != "" && t.sums.Digest() == t.base.sums.Digest() {
+	if t.base.record.ID == t.newest.ID && t.base.dir != "" && t.sums.Digest() == t.base.sums.Digest() {
 		rec, err := t.Confirm()
 		if err != nil {
 			return Taken{}, err

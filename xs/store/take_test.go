@@ -140,6 +140,30 @@ func TestCollision(t *testing.T) {
 	}
 }
 
+// A manifest that was damaged at school is left alone, and hinders no backup.
+func TestDamagedManifest(t *testing.T) {
+	f := testFolder(t, testStore(t, t.TempDir()))
+	first := mustBackup(t, f, testTree(3))
+	second := testTree(3)
+	second.entry(1, "title", []byte("second"))
+	damaged := mustBackup(t, f, second).Snapshot.ID
+	name := f.path("snapshots/" + damaged + ".manifest")
+	if err := os.WriteFile(name, []byte("mice"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// What the older snapshot holds, too, is not what the newest is confirmed by.
+	for n, tree := range []journalTree{testTree(3), second, testTree(4)} {
+		taken := mustBackup(t, f, tree)
+		if taken.Confirmed || len(taken.Kept) > 0 || taken.Snapshot.Seq != first.Snapshot.Seq+uint64(2+n) {
+			t.Errorf("%d: %+v", n, taken)
+		}
+		holds(t, f, Latest, tree)
+	}
+	if b, err := os.ReadFile(name); err != nil || string(b) != "mice" {
+		t.Errorf("%q %v", b, err)
+	}
+}
+
 func TestKept(t *testing.T) {
 	f := testFolder(t, testStore(t, t.TempDir()))
 	tree := testTree(12)
