@@ -293,3 +293,25 @@ func TestStagingOfBeforeAPowerCut(t *testing.T) {
 		p.agreedIsHere()
 	})
 }
+
+// Where a folder of the Journal here cannot be read, what belongs into it stays
+// at school and is named; the rest comes back.
+func TestRestoreBesideAnUnreadableFolder(t *testing.T) {
+	old, uids := rawJournal(t, 6, 1)
+	s := newSchool(t, old)
+	p := newPupil(t, s, "")
+	folder := filepath.Join(p.journal, uids[0][:2])
+	must(t, os.MkdirAll(p.journal, 0o755))
+	must(t, os.Symlink("loop", folder)) // root reads anything else
+	result, err := p.Restore(t.Context(), RestoreOptions{}, p.progress)
+	must(t, err)
+	if !result.Partial || len(result.Skipped) != 1 || result.Skipped[0].UID != uids[0] || !strings.Contains(result.Message, uids[0]) {
+		t.Errorf("%+v", result)
+	}
+	p.pending(false)
+	must(t, os.Remove(folder))
+	p.holds(old, uids[0])
+	result, err = p.Restore(t.Context(), RestoreOptions{}, p.progress)
+	must(t, err)
+	p.holds(old)
+}

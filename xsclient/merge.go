@@ -14,6 +14,7 @@ const (
 	leftGone                  // deleted here since, and deleted entries are not wanted
 	mended                    // what is here cannot be read: it is put aside for what is there
 	unfinished                // what is here is half of what is there: it is put back whole
+	unseen                    // nobody can tell what is here: the folder that it would be in cannot be read
 )
 
 // Versions of an entry that is here but cannot be read: as it does not hold

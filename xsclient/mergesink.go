@@ -48,6 +48,9 @@ func noVersion(d *datastore.DamagedError) datastore.Version {
 }
 
 func (m *mergeSink) plan(t task, listed wire.Entry, here map[datastore.UID]datastore.Version) verdict {
+	if here[t.uid[:2]] != "" { // damage of a whole folder
+		return unseen
+	}
 	v := decide(here[t.uid], t.version, m.agreed.of(t.uid), m.snap.Seq, !m.pending.LeaveDeleted)
 	if v != both && v != stays {
 		return v

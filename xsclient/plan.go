@@ -55,6 +55,8 @@ func (r *restore) plan(ctx context.Context) ([]task, error) {
 		switch r.sink.plan(t, e, here) {
 		case comesBack, replaced, both, mended, unfinished:
 			tasks = append(tasks, t)
+		case unseen:
+			r.skip(uid, fmt.Sprintf("the folder %s of the Journal here cannot be read; it stays safe at school", uid[:2]))
 		case stays:
 			r.result.Stayed++
 			fallthrough
