@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -198,10 +199,11 @@ func TestUnreadable(t *testing.T) {
 
 // rebuildDeletes waits for the rebuild of the index to delete the entry.
 func rebuildDeletes(dir string, e *datastore.Entry) bool {
-	for range 1000 {
+	for range 2000 {
 		if _, err := os.Stat(filepath.Join(dir, string(e.UID)[:2], string(e.UID))); err != nil {
 			return true
 		}
+		time.Sleep(5 * time.Millisecond)
 	}
 	return false
 }
