@@ -18,8 +18,9 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 build: ## the three programs, static, in bin/
 	$(BUILD) -o bin/ $(PROGRAMS:%=./cmd/%)
 
-setup: ## the Debian packages that the tests, the demo and the benchmark run against
+setup: ## the Debian packages and Go modules that the tests, the demo and the benchmark need
 	scripts/setup.sh
+	$(GO) mod download
 
 # go test goes last, so that its closing lines are the last that one sees. -count=1: many tests run the programs, and
 # go's cache does not know that they depend on them.
