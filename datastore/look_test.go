@@ -42,7 +42,7 @@ func TestTree(t *testing.T) {
 	tree := lookAt(t, openStore(t, dir), LookOptions{Owner: Owner{Nick: "Amara"}})
 	names := []string{"journal.cjson", testUID(20).Path()}
 	for i := range 20 {
-		names = append(names, testUID(i).Path(), testUID(i).folder()+"/"+string(testUID(i))+".data")
+		names = append(names, testUID(i).Path(), testUID(i).shard()+"/"+string(testUID(i))+".data")
 	}
 	must(t, fstest.TestFS(tree, names...))
 	files := content(t, tree)

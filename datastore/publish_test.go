@@ -300,7 +300,7 @@ func TestUnpackRefuses(t *testing.T) {
 	if _, _, err := ReadEntry(fsys, testUID(5)); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if _, err := UIDs(os.DirFS(src)); err == nil || !strings.Contains(err.Error(), string(testUID(1))) {
+	if _, err := UIDs(os.DirFS(src)); err == nil || !strings.Contains(err.Error(), testUID(1).folder()) {
 		t.Errorf("layout 6 taken for a tree: %v", err)
 	}
 }
@@ -341,7 +341,7 @@ func TestJoinData(t *testing.T) {
 		}
 		e := &Entry{UID: testUID(1), Data: &Data{Size: int64(size)}}
 		tree, rest := filepath.Join(disk, "tree"), want
-		must(t, os.MkdirAll(filepath.Join(tree, e.UID.folder()), 0o755))
+		must(t, os.MkdirAll(filepath.Join(tree, e.UID.shard()), 0o755))
 		for _, f := range e.Files() {
 			must(t, os.WriteFile(filepath.Join(tree, f.Path), rest[:f.Size], 0o644))
 			must(t, os.Chtimes(filepath.Join(tree, f.Path), time.Unix(77, 0), time.Unix(77, 0)))
@@ -356,7 +356,7 @@ func TestJoinData(t *testing.T) {
 		if !bytes.Equal(got, want) || time.Since(info.ModTime()) > time.Hour {
 			t.Errorf("%d bytes: %d came, of %v", size, len(got), info.ModTime())
 		}
-		left, err := os.ReadDir(filepath.Join(tree, e.UID.folder()))
+		left, err := os.ReadDir(filepath.Join(tree, e.UID.shard()))
 		if must(t, err); len(left) != 0 {
 			t.Errorf("%d bytes: %v are still in the tree", size, left)
 		}

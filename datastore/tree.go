@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"path"
 	"sort"
 	"sync"
 	"time"
@@ -119,10 +120,10 @@ func (t *Tree) find(uid UID) (*record, bool) {
 	return nil, false
 }
 
-// inFolder are the records of one folder UU.
+// inFolder are the records of one folder U.
 func (t *Tree) inFolder(name string) []*record {
-	from := sort.Search(len(t.records), func(i int) bool { return t.records[i].uid.folder() >= name })
-	to := sort.Search(len(t.records), func(i int) bool { return t.records[i].uid.folder() > name })
+	from := sort.Search(len(t.records), func(i int) bool { return t.records[i].uid.shard() >= name })
+	to := sort.Search(len(t.records), func(i int) bool { return t.records[i].uid.shard() > name })
 	return t.records[from:to]
 }
 
@@ -187,7 +188,7 @@ func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
 	}
 	list = append(list, t.journalInfo())
 	for i := 0; i < len(t.records); {
-		folder := t.records[i].uid.folder()
+		folder := t.records[i].uid.shard()
 		list = append(list, dirInfo(folder))
 		i += len(t.inFolder(folder))
 	}
@@ -209,7 +210,7 @@ func (r *record) files() []*info {
 		return list
 	}
 	for i, f := range dataFiles(r.uid, r.state.data.size) {
-		in := &info{place: place{kind: dataOf, uid: r.uid}, name: f.Path[3:], size: f.Size, mtime: modSeconds(r.data)}
+		in := &info{place: place{kind: dataOf, uid: r.uid}, name: path.Base(f.Path), size: f.Size, mtime: modSeconds(r.data)}
 		if len(r.parts) > 0 {
 			in.place.kind, in.place.part, in.mtime = partOf, i, r.parts[i]
 		}

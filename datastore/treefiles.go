@@ -56,7 +56,7 @@ func (e *Entry) Files() []File {
 }
 
 func dataFiles(uid UID, size int64) []File {
-	base := uid.folder() + "/" + string(uid) + ".data"
+	base := uid.shard() + "/" + string(uid) + ".data"
 	if size <= PartSize {
 		return []File{{base, size}}
 	}
@@ -84,10 +84,10 @@ type kind int
 const (
 	top     kind = iota // "."
 	journal             // journal.cjson
-	folder              // UU
-	cjsonOf             // UU/UID.cjson
-	dataOf              // UU/UID.data
-	partOf              // UU/UID.data.0000
+	folder              // U
+	cjsonOf             // U/UID.cjson
+	dataOf              // U/UID.data
+	partOf              // U/UID.data.0000
 )
 
 var errNotOfTree = errors.New("no such file belongs into a Journal's tree")
@@ -100,20 +100,21 @@ func parsePlace(name string) (place, error) {
 	case journalName:
 		return place{kind: journal}, nil
 	}
-	if len(name) == 2 && uidBytes(name) {
+	if len(name) == shardLen && uidBytes(name) {
 		return place{kind: folder}, nil
 	}
-	if len(name) < 3+uidLen || name[2] != '/' {
+	shard, file, ok := strings.Cut(name, "/")
+	if !ok || len(shard) != shardLen || len(file) < uidLen {
 		return place{}, errNotOfTree
 	}
-	uid, err := ParseUID(name[3 : 3+uidLen])
+	uid, err := ParseUID(file[:uidLen])
 	if err != nil {
 		return place{}, err
 	}
-	if uid.folder() != name[:2] {
+	if uid.shard() != shard {
 		return place{}, errors.New("it is in the wrong folder")
 	}
-	switch rest := name[3+uidLen:]; rest {
+	switch rest := file[uidLen:]; rest {
 	case ".cjson":
 		return place{kind: cjsonOf, uid: uid}, nil
 	case ".data":

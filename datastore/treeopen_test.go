@@ -15,7 +15,7 @@ func TestOpenAfterChange(t *testing.T) {
 	dir := t.TempDir()
 	uid := testUID(1)
 	entry := writePlain(t, dir, uid, "title", "data")
-	dataPath := uid.folder() + "/" + string(uid) + ".data"
+	dataPath := uid.shard() + "/" + string(uid) + ".data"
 	s := openStore(t, dir)
 	opens := func(tree *Tree, name, want string) {
 		t.Helper()
@@ -69,7 +69,7 @@ func TestOpenTwice(t *testing.T) {
 	entry := writePlain(t, dir, uid, "title", "")
 	must(t, os.WriteFile(entry+"/data", bytes.Repeat([]byte("0123456789"), 1<<20), 0o644))
 	tree := lookAt(t, openStore(t, dir), LookOptions{})
-	for _, name := range []string{uid.Path(), uid.folder() + "/" + string(uid) + ".data.0000", uid.folder() + "/" + string(uid) + ".data.0001"} {
+	for _, name := range []string{uid.Path(), uid.shard() + "/" + string(uid) + ".data.0000", uid.shard() + "/" + string(uid) + ".data.0001"} {
 		first, err := tree.Open(name)
 		must(t, err)
 		must(t, os.Rename(entry, entry+"-"))

@@ -25,12 +25,18 @@ func ParseUID(s string) (UID, error) {
 	return UID(s), nil
 }
 
-// folder is the name of the folder that the entry's files are in, in layout 6
-// and in a travelling tree alike.
+// folder is the name of the folder that the entry is in, in layout 6.
 func (u UID) folder() string { return string(u[:2]) }
 
+// shard is the name of the folder that the entry's files are in, in a travelling
+// tree. Two characters as in layout 6 would make 256 folders for 1,000 entries,
+// and every snapshot has folders of its own: they were two thirds of its size.
+func (u UID) shard() string { return string(u[:shardLen]) }
+
+const shardLen = 1
+
 // Path is where the entry's .cjson is in a travelling tree.
-func (u UID) Path() string { return u.folder() + "/" + string(u) + ".cjson" }
+func (u UID) Path() string { return u.shard() + "/" + string(u) + ".cjson" }
 
 // quote makes a hostile string of any length fit for a message.
 func quote(s string) string {

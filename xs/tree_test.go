@@ -25,7 +25,7 @@ func uid(n int) datastore.UID {
 func writeEntry(t testing.TB, dir string, n int, title string, data []byte) {
 	t.Helper()
 	e := &datastore.Entry{UID: uid(n), Metadata: map[string][]byte{"uid": []byte(uid(n)), "title": []byte(title)}}
-	old, _ := filepath.Glob(dir + "/" + string(uid(n)[:2]) + "/" + string(uid(n)) + ".*")
+	old, _ := filepath.Glob(filepath.Join(dir, strings.TrimSuffix(uid(n).Path(), "cjson")+"*"))
 	for _, name := range old {
 		os.Remove(name)
 	}

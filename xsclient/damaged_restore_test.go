@@ -43,7 +43,7 @@ func bothWays(t *testing.T, test func(t *testing.T, s *school, p *pupil, opts Re
 }
 
 func (s *school) file(uid, suffix string) string {
-	return filepath.Join(s.tree, uid[:2], uid+suffix)
+	return filepath.Join(s.tree, uid[:1], uid+suffix)
 }
 
 // What is damaged at school is named, and what is here of it is left alone; the

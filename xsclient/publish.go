@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -182,7 +183,7 @@ func (r *restore) removeFetched(batch []task) error {
 	}
 	defer root.Close()
 	for _, t := range batch {
-		folder := string(t.uid[:2])
+		folder := path.Dir(t.uid.Path())
 		files, err := fs.ReadDir(root.FS(), folder)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

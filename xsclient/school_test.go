@@ -261,7 +261,7 @@ func (s *school) enrol(request *http.Request) {
 func files(uids []string) []string {
 	only := []string{"journal.cjson"}
 	for _, uid := range uids {
-		only = append(only, uid[:2]+"/"+uid+".")
+		only = append(only, strings.TrimSuffix(datastore.UID(uid).Path(), "cjson"))
 	}
 	return only
 }

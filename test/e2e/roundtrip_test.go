@@ -111,7 +111,7 @@ func TestSnapshots(t *testing.T) {
 		t.Fatalf("after a change: %v", dirs)
 	}
 	for i, uid := range uids {
-		name := filepath.Join(uid[:2], uid+".cjson")
+		name := filepath.Join(uid[:1], uid+".cjson")
 		a, err := os.Stat(filepath.Join(dirs[0], name))
 		must(t, err)
 		b, err := os.Stat(filepath.Join(dirs[1], name))

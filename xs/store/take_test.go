@@ -208,13 +208,13 @@ func TestKept(t *testing.T) {
 func TestHostileTree(t *testing.T) {
 	uid := string(testUID(1))
 	for name, spoil := range map[string]func(dir string) error{
-		"link":         func(dir string) error { return os.Symlink("/etc/passwd", dir+"/"+uid[:2]+"/"+uid+".data.0000") },
+		"link":         func(dir string) error { return os.Symlink("/etc/passwd", dir+"/"+uid[:1]+"/"+uid+".data.0000") },
 		"link folder":  func(dir string) error { return os.Symlink("/etc", dir+"/zz") },
-		"fifo":         func(dir string) error { return mkfifo(dir + "/" + uid[:2] + "/" + uid + ".data.0001") },
+		"fifo":         func(dir string) error { return mkfifo(dir + "/" + uid[:1] + "/" + uid + ".data.0001") },
 		"foreign":      func(dir string) error { return os.WriteFile(dir+"/hello", []byte("x"), 0o644) },
-		"foreign deep": func(dir string) error { return os.WriteFile(dir+"/"+uid[:2]+"/.hello.tmp", []byte("x"), 0o644) },
+		"foreign deep": func(dir string) error { return os.WriteFile(dir+"/"+uid[:1]+"/.hello.tmp", []byte("x"), 0o644) },
 		"mode":         func(dir string) error { return os.Chmod(dir+"/"+testUID(1).Path(), 0o4755) },
-		"folder":       func(dir string) error { return os.MkdirAll(dir+"/"+uid[:2]+"/sub/deep", 0o755) },
+		"folder":       func(dir string) error { return os.MkdirAll(dir+"/"+uid[:1]+"/sub/deep", 0o755) },
 		"huge":         func(dir string) error { return os.Truncate(dir+"/"+testUID(1).Path(), 1<<40) },
 	} {
 		t.Run(name, func(t *testing.T) {
