@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
-	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 // mergeSink puts entries into the Journal that is here: through Sugar's
@@ -20,20 +19,19 @@ import (
 // straight into its folder.
 type mergeSink struct {
 	*restore
-	journal *datastore.Tree // as it was when the restore began
+	underWay *underWay
 }
 
 func (m *mergeSink) here(ctx context.Context) (map[datastore.UID]datastore.Version, error) {
-	var err error
-	m.journal, err = m.store.Look(ctx, datastore.LookOptions{Cache: m.c.lookCache()})
+	journal, err := m.store.Look(ctx, datastore.LookOptions{Cache: m.c.lookCache()})
 	if err != nil {
 		return nil, fmt.Errorf("looking at the Journal: %w", err)
 	}
 	here := map[datastore.UID]datastore.Version{}
-	for uid, info := range m.journal.Entries() {
+	for uid, info := range journal.Entries() {
 		here[uid] = info.Version
 	}
-	for _, d := range m.journal.Summary().Damaged {
+	for _, d := range journal.Summary().Damaged {
 		here[d.UID] = noVersion(&d)
 	}
 	return here, nil
@@ -47,16 +45,13 @@ func noVersion(d *datastore.DamagedError) datastore.Version {
 	return damagedHere
 }
 
-func (m *mergeSink) plan(t task, listed wire.Entry, here map[datastore.UID]datastore.Version) verdict {
+func (m *mergeSink) plan(t task, here map[datastore.UID]datastore.Version) verdict {
 	if here[t.uid[:2]] != "" { // damage of a whole folder
 		return unseen
 	}
 	v := decide(here[t.uid], t.version, m.agreed.of(t.uid), m.snap.Seq, !m.pending.LeaveDeleted)
-	if v != both && v != stays {
-		return v
-	}
-	if e, _, err := datastore.ReadEntry(m.journal, t.uid); err == nil && mayBeUnfinished(e, listed.Metadata) {
-		return unfinished
+	if (v == both || v == stays) && m.underWay.left[t.uid] {
+		return unfinished // as far as one can tell without its content: see verdict
 	}
 	if v == both && here[datastore.TwinUID(t.uid, t.version)] != "" {
 		return same // it came back beside the newer one already
@@ -80,7 +75,7 @@ func (m *mergeSink) verdict(ctx context.Context, a arrival) (verdict, error) {
 		return same, err
 	}
 	v := decide(here, a.version, m.agreed.of(a.uid), m.snap.Seq, !m.pending.LeaveDeleted)
-	if e != nil && (v == both || v == stays) && isUnfinished(e, a.entry) {
+	if e != nil && (v == both || v == stays) && m.underWay.left[a.uid] && isUnfinished(e, a.entry) {
 		v = unfinished
 	}
 	return v, nil
@@ -113,6 +108,9 @@ func (m *mergeSink) put(ctx context.Context, arrived []arrival) error {
 	} else {
 		err = m.putDirect(ctx, arrived, published)
 	}
+	if err == nil {
+		m.underWay.end(arrived)
+	}
 	if err := m.agreed.add(published, m.snap.Seq); err != nil {
 		m.c.cfg.Log.Warn("cannot record what is safe at school", "error", err)
 	}
@@ -121,8 +119,11 @@ func (m *mergeSink) put(ctx context.Context, arrived []arrival) error {
 
 func (m *mergeSink) putLive(ctx context.Context, arrived []arrival, published map[datastore.UID]datastore.Version) error {
 	// Sugar moves files to their places: after a power cut they shall be there
-	// whole, or not at all.
+	// whole, or not at all. Of what it writes itself there may be half.
 	if err := syncDir(m.c.cfg.Profile.Dir); err != nil {
+		return err
+	}
+	if err := m.underWay.begin(arrived); err != nil {
 		return err
 	}
 	for i, a := range arrived {

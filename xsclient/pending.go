@@ -48,7 +48,8 @@ func (p *pendingRestore) is(account string, o RestoreOptions) bool {
 	return p.Account == account && (p.RestoreOptions == o || p.Resolved != "" && resolved == o)
 }
 
-func (c *Client) pendingPath() string { return filepath.Join(c.cfg.StateDir, "restore.json") }
+func (c *Client) pendingPath() string  { return filepath.Join(c.cfg.StateDir, "restore.json") }
+func (c *Client) underWayPath() string { return filepath.Join(c.cfg.StateDir, "restore.underway") }
 
 // PendingRestore answers the restore that was cut off, if there is one.
 func (c *Client) PendingRestore() (RestoreOptions, bool) {
@@ -161,8 +162,10 @@ func (c *Client) forgetRestore() error {
 		// The old Journal may lie in the staging folder.
 		return errors.New("a Journal is just being replaced: start again to finish that first")
 	}
-	if err := os.Remove(c.pendingPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, path := range []string{c.pendingPath(), c.underWayPath()} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	c.stopped.Store(nil)
 	return os.RemoveAll(c.stagingDir())

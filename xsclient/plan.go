@@ -52,7 +52,7 @@ func (r *restore) plan(ctx context.Context) ([]task, error) {
 		if err != nil {
 			return err
 		}
-		switch r.sink.plan(t, e, here) {
+		switch r.sink.plan(t, here) {
 		case comesBack, replaced, both, mended, unfinished:
 			tasks = append(tasks, t)
 		case unseen:

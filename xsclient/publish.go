@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
-	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 // sink is where a restore puts what has been fetched and verified: merged into
@@ -25,7 +24,7 @@ type sink interface {
 	// decided about.
 	here(context.Context) (map[datastore.UID]datastore.Version, error)
 	// plan decides about an entry of the XS's list.
-	plan(task, wire.Entry, map[datastore.UID]datastore.Version) verdict
+	plan(task, map[datastore.UID]datastore.Version) verdict
 	// room says in time that all of it cannot fit, where it has to.
 	room([]task) error
 	put(context.Context, []arrival) error
@@ -36,7 +35,8 @@ func (r *restore) newSink(ctx context.Context) (sink, error) {
 	if r.pending.Replace {
 		return newReplaceSink(r)
 	}
-	return &mergeSink{restore: r}, nil
+	before, err := openUnderWay(r.c.underWayPath())
+	return &mergeSink{restore: r, underWay: before}, err
 }
 
 // arrival is an entry that has been fetched.

@@ -44,7 +44,7 @@ func (s *replaceSink) here(ctx context.Context) (map[datastore.UID]datastore.Ver
 	return s.has, nil
 }
 
-func (s *replaceSink) plan(t task, _ wire.Entry, here map[datastore.UID]datastore.Version) verdict {
+func (s *replaceSink) plan(t task, here map[datastore.UID]datastore.Version) verdict {
 	if here[t.uid] == t.version {
 		return same
 	}

@@ -2,6 +2,7 @@ package xsclient
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -21,6 +22,20 @@ func (p *pupil) agreeOn(journal string) {
 		versions[uid] = info.Version
 	}
 	must(p.t, agreed.add(versions, 1))
+}
+
+// cutOff leaves what a restore leaves that the power has cut off while those
+// entries were under way.
+func (p *pupil) cutOff(s *school, uids []string) {
+	p.t.Helper()
+	must(p.t, p.savePending(pendingRestore{Account: p.account(), Resolved: s.snap.ID}))
+	var batch []arrival
+	for _, uid := range uids {
+		batch = append(batch, arrival{task: task{uid: datastore.UID(uid)}})
+	}
+	u, err := openUnderWay(p.underWayPath())
+	must(p.t, err)
+	must(p.t, u.begin(batch))
 }
 
 // Half of an entry that was being put back when the power went is made whole,
@@ -58,6 +73,7 @@ func TestUnfinishedEntries(t *testing.T) {
 			for i, spoil := range halves {
 				spoil(filepath.Join(p.journal, uids[i][:2], uids[i]))
 			}
+			p.cutOff(s, uids)
 			result, err := p.Restore(t.Context(), RestoreOptions{}, p.progress)
 			must(t, err)
 			if result.Partial || result.KeptBoth+result.Stayed > 0 || result.Entries != len(uids) {
@@ -69,7 +85,47 @@ func TestUnfinishedEntries(t *testing.T) {
 	}
 }
 
-// What a child has done is never taken for half of an entry.
+// A child takes something away: tags, a preview, all that a file held. That is
+// work like any other, and a restore that never gave the entry to Sugar, or had it
+// on the disk since, leaves it.
+func TestTakenAway(t *testing.T) {
+	for _, live := range []bool{true, false} {
+		for _, agreed := range []bool{true, false} {
+			t.Run(fmt.Sprintf("live %v, agreed %v", live, agreed), func(t *testing.T) {
+				old, uids := rawJournal(t, 4, 1)
+				s := newSchool(t, old)
+				p := newPupil(t, s, old)
+				if agreed {
+					p.agreeOn(old)
+				}
+				if live {
+					p.live()
+				}
+				at := func(i int) string { return filepath.Join(p.journal, uids[i][:2], uids[i]) }
+				must(t, os.Remove(at(0)+"/metadata/activity"))
+				must(t, os.Remove(at(1)+"/metadata/preview"))
+				must(t, os.Truncate(at(2)+"/data", 0))
+				before := listing(t, p.journal)
+				p.cutOff(s, uids[3:]) // and something else was under way
+				result, err := p.Restore(t.Context(), RestoreOptions{}, p.progress)
+				must(t, err)
+				if agreed && result.Stayed != 3 || !agreed && result.KeptBoth != 3 {
+					t.Errorf("%+v", result)
+				}
+				after := listing(t, p.journal)
+				for i := range 3 {
+					for name, was := range before {
+						if strings.Contains(name, uids[i]) && !strings.HasSuffix(name, "/checksum") && after[name] != was {
+							t.Errorf("%s: %v, was %v", name, after[name], was)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// Of half an entry it is known what it is, also if it looks like a child's work.
 func TestFinishedEntries(t *testing.T) {
 	whole := &datastore.Entry{
 		Metadata: map[string][]byte{"title": []byte("turtle"), "tags": []byte("art"), "timestamp": []byte("7"), "preview": []byte("\x89"), "checksum": []byte("sum")},
