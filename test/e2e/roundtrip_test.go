@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,47 @@ func TestBackupWipeRestore(t *testing.T) {
 			}
 			if _, err := os.Lstat(filepath.Join(x.Profile, "datastore.restore")); !os.IsNotExist(err) {
 				t.Errorf("the staging folder is still there: %v", err)
+			}
+		})
+	}
+}
+
+// After a reflash the almost empty Journal is backed up too; a restore that names
+// no snapshot takes the fullest of the last two all the same, and what was made
+// since stays. A Journal that has only shrunk is no reflash.
+func TestRestoreAfterReflash(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		since int  // entries made after the wipe
+		back  bool // the 20 from before it come
+	}{
+		{"reflashed", 2, true},
+		{"less than half", 9, true},
+		{"half", 10, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			x, s := pair(t, bed.Options{})
+			_, before := fill(t, x, 20)
+			done(t, x, "Backup")
+			must(t, x.WipeJournal(t.Context()))
+			_, err := x.FillJournal(t.Context(), c.since, 2)
+			must(t, err)
+			want := onDisk(t, x)
+			done(t, x, "Backup")
+			if dirs := snapshotDirs(t, s); len(dirs) != 2 {
+				t.Fatalf("snapshots: %v", dirs)
+			}
+			if c.back {
+				maps.Copy(want, before)
+			}
+
+			done(t, x, "Restore", "")
+			after, err := x.ReadJournal(t.Context())
+			must(t, err)
+			// The datastore's own note, which it makes when it has time.
+			if err := want.Diff(after, "checksum"); err != nil {
+				t.Error(err)
 			}
 		})
 	}
