@@ -144,7 +144,7 @@ func TestMergeDamagedHere(t *testing.T) {
 		done(t, x, "Backup")
 		before()
 		uid := uids["damaged"]
-		must(t, os.WriteFile(filepath.Join(x.Datastore, uid[:2], uid, "metadata/uid"), []byte("another"), 0o644))
+		must(t, uidOfAnother(filepath.Join(x.Datastore, uid[:2], uid)))
 		r := job(t, x, "Restore", "")
 		aside := filepath.Join(x.Profile, "backup-unreadable", uid+"-as-it-was-here")
 		if r.Result != "partial" || !strings.Contains(r.Message, aside) {
