@@ -39,7 +39,14 @@ const (
 	tagInfo  = 2
 )
 
+// unguarded lets the peer say whatever it likes. Only tests set it, in a child,
+// to see what becomes of a transfer in which gokrazy panics after all.
+var unguarded bool
+
 func (s *strainer) Read(p []byte) (int, error) {
+	if unguarded {
+		return s.in.Read(p)
+	}
 	for s.off == len(s.out) {
 		if s.err != nil {
 			return 0, s.err

@@ -8,6 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	unguarded = os.Getenv("TRANSFER_TEST_UNGUARDED") != ""
 	testChild.Main()
 	if dir := os.Getenv("TRANSFER_TEST_PARENT"); dir != "" {
 		testParent(dir)
