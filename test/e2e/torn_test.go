@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/test/bed"
@@ -70,6 +71,60 @@ func TestChangesDuringBackups(t *testing.T) {
 		if err != nil || !bytes.Equal(kept.Metadata["title"], e.Props["title"]) {
 			t.Errorf("the last backup is not of the last version of %s: %v", uid, err)
 		}
+	}
+}
+
+// A change of the same size within the same second as the one before it, with a
+// backup between the two, is not missed: neither by the look at the Journal nor
+// by rsync, which both go by sizes and times.
+func TestSameSizeSameSecond(t *testing.T) {
+	t.Parallel()
+	x, s := pair(t, bed.Options{})
+	uid := create(t, x, "0000")["0000"]
+	data := filepath.Join(x.Datastore, uid[:2], uid, "data")
+	done(t, x, "Backup")
+	for try := range 50 { // until a backup fits between two changes of one second
+		var second [2]int64
+		for i, title := range []string{fmt.Sprintf("%04d", 2*try+1), fmt.Sprintf("%04d", 2*try+2)} {
+			must(t, x.Update(t.Context(), uid, work(title)))
+			st, err := os.Stat(data)
+			must(t, err)
+			second[i] = st.ModTime().Unix()
+			done(t, x, "Backup")
+			holdsAtSchool(t, s, 2*try+i+2, uid, title+": data of "+title)
+		}
+		if second[0] == second[1] {
+			return
+		}
+	}
+	t.Skip("this machine makes no two changes and a backup within a second")
+}
+
+// The same where even the file's time is the very same, as on a file system that
+// counts in seconds, or where an activity sets it.
+func TestSameSizeSameTime(t *testing.T) {
+	rows(t, func(t *testing.T, x *bed.XO, s *bed.XS, before func()) {
+		uid := create(t, x, "0000")["0000"]
+		data := filepath.Join(x.Datastore, uid[:2], uid, "data")
+		noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		before()
+		for i, text := range []string{"data of 0000", "data of 1111", "data of 2222"} {
+			must(t, os.WriteFile(data, []byte(text), 0o644))
+			must(t, os.Chtimes(data, noon, noon))
+			done(t, x, "Backup")
+			holdsAtSchool(t, s, i+1, uid, "0000: "+text)
+		}
+	})
+}
+
+// holdsAtSchool checks how many snapshots there are, and what the latest has of an
+// entry.
+func holdsAtSchool(t *testing.T, s *bed.XS, n int, uid, want string) {
+	t.Helper()
+	dirs := snapshotDirs(t, s)
+	got := inSnapshot(t, os.DirFS(filepath.Join(account(t, s), "latest")), uid)
+	if len(dirs) != n || got != want {
+		t.Fatalf("the latest of %d snapshots has %q, not the latest of %d %q", len(dirs), got, n, want)
 	}
 }
 
