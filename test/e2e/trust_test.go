@@ -106,15 +106,28 @@ func TestWrongKeyAndUnknownAccount(t *testing.T) {
 	done(t, x, "Backup")
 	must(t, x.StopService(t.Context(), bed.BackupName))
 	key := filepath.Join(x.Profile, "backup.key")
-	must(t, os.Remove(key))
-	must(t, os.Remove(key+".pub"))
+	for _, name := range []string{key, key + ".pub"} {
+		must(t, os.Rename(name, name+".right"))
+	}
 	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key)
 	failed(t, x, "NotRegistered", "Backup")
 
+	must(t, x.StopService(t.Context(), bed.BackupName))
+	for _, name := range []string{key, key + ".pub"} {
+		must(t, os.Rename(name+".right", name))
+	}
+	done(t, x, "Backup") // the key was all that was wrong
 	must(t, s.Stop())
-	must(t, os.Rename(account(t, s), filepath.Join(s.Dir, "gone")))
+	here, gone := account(t, s), filepath.Join(s.Dir, "gone")
+	must(t, os.Rename(here, gone))
 	must(t, s.Start(t.Context()))
 	failed(t, x, "NotRegistered", "Backup")
+
+	must(t, s.Stop())
+	must(t, os.RemoveAll(here))
+	must(t, os.Rename(gone, here))
+	must(t, s.Start(t.Context()))
+	done(t, x, "Backup") // and now the account was
 }
 
 func run(t *testing.T, name string, args ...string) string {
