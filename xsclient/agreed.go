@@ -19,8 +19,10 @@ import (
 )
 
 // agreed remembers, for one account on one server, the last version of each
-// entry that both sides had: another server counts its snapshots anew. It is a log of lines "UID VERSION SEQ", of which the last for a
-// UID counts: a backup of ten changed entries appends ten lines, which is what
+// entry that both sides had: another server counts its snapshots anew. It is a
+// log of lines "UID VERSION SEQ", of which the last for a UID counts, and of lines
+// "all - SEQ", which say that all that was agreed before is agreed up to that
+// snapshot: a backup of ten changed entries appends eleven lines, which is what
 // slow flash likes best. It is written anew when it has grown to twice its
 // need. A line that a power cut tore is not a line.
 type agreed struct {
@@ -68,10 +70,28 @@ func openAgreed(stateDir, name string) (*agreed, error) {
 			return nil, err
 		}
 		a.lines++
+		var upTo uint64
 		if uid, ag, ok := parseAgreement(line); ok {
 			a.entries[uid] = ag
+		} else if n, _ := fmt.Sscanf(line, allUpTo, &upTo); n == 1 {
+			a.raise(upTo)
 		}
 	}
+}
+
+const allUpTo = "all - %d\n"
+
+// raise makes seq the number of all that is agreed now. It answers whether that
+// changed anything.
+func (a *agreed) raise(seq uint64) bool {
+	raised := false
+	for uid, ag := range a.entries {
+		if ag.Seq < seq {
+			a.entries[uid] = agreement{ag.Version, seq}
+			raised = true
+		}
+	}
+	return raised
 }
 
 func parseAgreement(line string) (datastore.UID, agreement, bool) {
@@ -96,9 +116,24 @@ func (a *agreed) of(uid datastore.UID) *agreement {
 }
 
 // add records that these versions are in the snapshot numbered seq, and are
-// here. What was agreed already in just this version is not written again: the
-// older number says more.
+// here. What was agreed already in just this version is not written again.
 func (a *agreed) add(versions map[datastore.UID]datastore.Version, seq uint64) error {
+	log, n := a.note(versions, seq)
+	return a.write(log, n)
+}
+
+// backedUp records the same of a backup, whose snapshot is the latest: what was
+// agreed before, and has not changed since, is in it too.
+func (a *agreed) backedUp(versions map[datastore.UID]datastore.Version, seq uint64) error {
+	log, n := a.note(versions, seq)
+	if a.raise(seq) {
+		log += fmt.Sprintf(allUpTo, seq)
+		n++
+	}
+	return a.write(log, n)
+}
+
+func (a *agreed) note(versions map[datastore.UID]datastore.Version, seq uint64) (string, int) {
 	var log strings.Builder
 	n := 0
 	for uid, v := range versions {
@@ -109,13 +144,18 @@ func (a *agreed) add(versions map[datastore.UID]datastore.Version, seq uint64) e
 		fmt.Fprintf(&log, "%s %s %d\n", uid, v, seq)
 		n++
 	}
+	return log.String(), n
+}
+
+// write appends the n lines of log, or writes all anew.
+func (a *agreed) write(log string, n int) error {
 	if n == 0 {
 		return nil
 	}
 	if a.lines+n > 2*len(a.entries)+64 {
 		return a.rewrite()
 	}
-	if err := a.append(log.String()); err != nil {
+	if err := a.append(log); err != nil {
 		return fmt.Errorf("recording what is safe at school: %w", err)
 	}
 	a.lines += n

@@ -39,7 +39,7 @@ func (c *Client) backedUp(agreed *agreed, l *look, snap *wire.Snapshot, kept []w
 	safe := l.versions(old)
 	result.Partial = len(result.Skipped) > 0
 	result.Message = backupMessage(result, len(safe))
-	if err := agreed.add(safe, snap.Seq); err != nil {
+	if err := agreed.backedUp(safe, snap.Seq); err != nil {
 		// The backup is true all the same; a later merge is more careful
 		// than it needs to be.
 		c.cfg.Log.Warn("cannot record what is safe at school", "error", err)

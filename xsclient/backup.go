@@ -216,18 +216,27 @@ func (c *Client) serve(ctx context.Context, l *look, ch *channel, agreed *agreed
 	case err == nil && end.Error != nil:
 		err := refused(end.Error)
 		if end.Error.Code == wire.RefusedFailed {
-			err = again(err)
+			err = ch.session.again(err)
 		}
 		return wire.Report{}, moved, err
 	case sendErr != nil:
-		return wire.Report{}, moved, again(transferError("sending the Journal", sendErr))
+		return wire.Report{}, moved, ch.session.again(transferError("sending the Journal", sendErr))
 	default:
-		return wire.Report{}, moved, again(unavailable("The school server stopped answering during the backup; it goes on from there next time.", err))
+		return wire.Report{}, moved, ch.session.again(unavailable("The school server stopped answering during the backup; it goes on from there next time.", err))
 	}
 }
 
 // again marks an error as worth another try at once.
 func again(err error) error { return fmt.Errorf("%w (%w)", err, errPullAgain) }
+
+// again does so where the server did not just fall silent: then a person has
+// waited long enough.
+func (s *session) again(err error) error {
+	if s.link.dead() {
+		return unavailable(fmt.Sprintf("The school server %s fell silent; what has arrived is kept, and it goes on from there.", s.host), err)
+	}
+	return again(err)
+}
 
 // transferError puts what the rsync child says into a sentence.
 func transferError(what string, err error) error {

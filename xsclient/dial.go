@@ -104,7 +104,7 @@ func (c *Client) connect(ctx context.Context, trust *hostTrust, addr, account st
 	})
 	if !stop() || err != nil {
 		l.Close()
-		return nil, c.handshakeError(ctx, host, trust, err)
+		return nil, c.handshakeError(ctx, opening, host, trust, err)
 	}
 	if err := c.sawTrusted(trust, addr); err != nil {
 		c.cfg.Log.Warn("cannot keep the state", "error", err)
@@ -130,14 +130,15 @@ func (s *session) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Req
 	s.wait.Go(func() { s.link.watch(done) })
 }
 
-// handshakeError tells apart why no session came about.
-func (c *Client) handshakeError(ctx context.Context, host string, trust *hostTrust, err error) error {
+// handshakeError tells apart why no session came about in the time that opening
+// gave it.
+func (c *Client) handshakeError(ctx, opening context.Context, host string, trust *hostTrust, err error) error {
 	switch {
 	case trust.wrong != nil:
 		return c.wrongServer(host, trust)
 	case cancelled(ctx) != nil:
 		return cancelled(ctx)
-	case err == nil || ctx.Err() != nil:
+	case err == nil || opening.Err() != nil:
 		return unavailable(fmt.Sprintf("The school server %s does not answer: please try again later.", host), context.DeadlineExceeded)
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		// x/crypto/ssh has no type for it.

@@ -30,6 +30,15 @@ func syncDir(dir string) error {
 	return nil
 }
 
+// inode is the number of a file or folder.
+func inode(path string) (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return 0, &os.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return st.Ino, nil
+}
+
 // syncFile brings one file to the disk.
 func syncFile(path string) error {
 	f, err := os.Open(path)

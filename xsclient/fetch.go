@@ -49,7 +49,7 @@ func (r *restore) fetchOnce(ctx context.Context, batch []task) error {
 	}
 	ch, err := r.s.exec(ctx, wire.CommandRestore+" "+path)
 	if err != nil {
-		return again(err)
+		return r.s.again(err)
 	}
 	defer ch.Close()
 	answer, err := ch.open(ctx, wire.RestoreRequest{Version: wire.Version, UIDs: uids})
@@ -83,9 +83,9 @@ func (r *restore) fetchOnce(ctx context.Context, batch []task) error {
 	case reportErr == nil && end.Error != nil:
 		return refused(end.Error)
 	case err != nil:
-		return retryLostLink(transferError("fetching the backup", err))
+		return r.retryLostLink(transferError("fetching the backup", err))
 	case reportErr != nil:
-		return retryLostLink(unavailable("The school server stopped answering during the restore; it goes on from there when the server answers again.", reportErr))
+		return r.retryLostLink(unavailable("The school server stopped answering during the restore; it goes on from there when the server answers again.", reportErr))
 	}
 	for _, k := range end.Kept {
 		r.atSchool[k.UID] = sentence(k.Reason)
@@ -94,10 +94,10 @@ func (r *restore) fetchOnce(ctx context.Context, batch []task) error {
 }
 
 // retryLostLink marks a link that broke as worth another try at once.
-func retryLostLink(err error) error {
+func (r *restore) retryLostLink(err error) error {
 	var e *Error
 	if errors.As(err, &e) && e.Code == ServerUnavailable {
-		return again(err)
+		return r.s.again(err)
 	}
 	return err
 }

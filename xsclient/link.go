@@ -12,11 +12,12 @@ import (
 
 const (
 	// pingEvery is how often the XS is asked for a sign of life.
-	pingEvery = 20 * time.Second
+	pingEvery = 10 * time.Second
 	// silence is how long nothing may move while a ping is not answered. It is
 	// counted in silence, not since the ping: on a slow link the answer waits
-	// behind megabytes that are on their way.
-	silence = 2 * time.Minute
+	// behind megabytes that are on their way. With a ping's time it is less than
+	// the minute that a person waits.
+	silence = 30 * time.Second
 )
 
 // link is the TCP connection below a session. It notices when anything moves,

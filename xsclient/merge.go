@@ -27,7 +27,7 @@ const (
 // agreement is the last version of an entry that XO and XS both had.
 type agreement struct {
 	Version datastore.Version
-	Seq     uint64 // of the snapshot that held it first
+	Seq     uint64 // of the latest snapshot that is known to hold it
 }
 
 // decide tells what becomes of an entry of the snapshot numbered seq, from

@@ -91,7 +91,7 @@ func TestAgreedSurvivesATornLine(t *testing.T) {
 	}
 }
 
-func TestAgreedKeepsTheOlderNumberAndStaysSmall(t *testing.T) {
+func TestAgreedStaysSmall(t *testing.T) {
 	dir := t.TempDir()
 	a, err := openAgreed(dir, "SHC1")
 	if err != nil {
@@ -99,14 +99,14 @@ func TestAgreedKeepsTheOlderNumberAndStaysSmall(t *testing.T) {
 	}
 	for seq := uint64(1); seq <= 500; seq++ {
 		v := map[datastore.UID]datastore.Version{uidN(1): versionN(7), uidN(2): versionN(int(seq))}
-		if err := a.add(v, seq); err != nil {
+		if err := a.backedUp(v, seq); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if a, err = openAgreed(dir, "SHC1"); err != nil {
 		t.Fatal(err)
 	}
-	if got := *a.of(uidN(1)); got != (agreement{versionN(7), 1}) {
+	if got := *a.of(uidN(1)); got != (agreement{versionN(7), 500}) {
 		t.Errorf("unchanged entry: %v", got)
 	}
 	if got := *a.of(uidN(2)); got != (agreement{versionN(500), 500}) {
@@ -118,5 +118,40 @@ func TestAgreedKeepsTheOlderNumberAndStaysSmall(t *testing.T) {
 	}
 	if n := strings.Count(string(b), "\n"); n > 80 {
 		t.Errorf("%d lines for two entries", n)
+	}
+}
+
+// A version that comes back from an older snapshot and is backed up again is
+// newer than what was backed up in between.
+func TestAgreedAgain(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *agreed {
+		a, err := openAgreed(dir, "SHC1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	versions := func(n int) map[datastore.UID]datastore.Version {
+		return map[datastore.UID]datastore.Version{uidN(1): versionN(n), uidN(2): versionN(7)}
+	}
+	for i, step := range []func(a *agreed) error{
+		func(a *agreed) error { return a.backedUp(versions(1), 2) },
+		func(a *agreed) error { return a.backedUp(versions(2), 5) },
+		func(a *agreed) error { return a.add(versions(1), 2) }, // restored
+		func(a *agreed) error { return a.backedUp(versions(1), 6) },
+	} {
+		if err := step(open()); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	a := open()
+	for n, want := range map[int]agreement{1: {versionN(1), 6}, 2: {versionN(7), 6}} {
+		if got := *a.of(uidN(n)); got != want {
+			t.Errorf("entry %d: %v, want %v", n, got, want)
+		}
+	}
+	if v := decide(versionN(1), versionN(2), a.of(uidN(1)), 5, true); v != stays {
+		t.Errorf("an older snapshot's version is put over it: verdict %d", v)
 	}
 }

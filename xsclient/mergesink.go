@@ -50,7 +50,10 @@ func (m *mergeSink) plan(t task, here map[datastore.UID]datastore.Version) verdi
 		return unseen
 	}
 	v := decide(here[t.uid], t.version, m.agreed.of(t.uid), m.snap.Seq, !m.pending.LeaveDeleted)
-	if (v == both || v == stays) && m.underWay.left[t.uid] {
+	if v != both && v != stays {
+		return v
+	}
+	if m.underWay.left[t.uid] {
 		return unfinished // as far as one can tell without its content: see verdict
 	}
 	if v == both && here[datastore.TwinUID(t.uid, t.version)] != "" {
@@ -62,23 +65,43 @@ func (m *mergeSink) plan(t task, here map[datastore.UID]datastore.Version) verdi
 // verdict decides once more, just before the entry is published: the child may
 // have worked on it meanwhile.
 func (m *mergeSink) verdict(ctx context.Context, a arrival) (verdict, error) {
-	var here datastore.Version
-	e, err := m.store.Entry(ctx, a.uid)
-	var damaged *datastore.DamagedError
-	switch {
-	case err == nil:
-		here = e.Version()
-	case errors.Is(err, fs.ErrNotExist):
-	case errors.As(err, &damaged):
-		here = noVersion(damaged)
-	default:
+	e, here, err := m.entryHere(ctx, a.uid)
+	if err != nil {
 		return same, err
 	}
 	v := decide(here, a.version, m.agreed.of(a.uid), m.snap.Seq, !m.pending.LeaveDeleted)
-	if e != nil && (v == both || v == stays) && m.underWay.left[a.uid] && isUnfinished(e, a.entry) {
-		v = unfinished
+	half := func(e, whole *datastore.Entry) bool {
+		return e != nil && m.underWay.left[a.uid] && isUnfinished(e, whole)
 	}
-	return v, nil
+	if (v == both || v == stays) && half(e, a.entry) {
+		return unfinished, nil
+	}
+	if v != both {
+		return v, nil
+	}
+	// A twin that is here already may be the child's newest work.
+	twin := a.entry.Twin(m.dayOf())
+	e, here, err = m.entryHere(ctx, twin.UID)
+	if err == nil && here != "" && !half(e, twin) {
+		v = same
+	}
+	return v, err
+}
+
+// entryHere answers what is in the Journal of an entry: nil where that cannot be
+// read, and a version that is like no other then, or "" where there is none.
+func (m *mergeSink) entryHere(ctx context.Context, uid datastore.UID) (*datastore.Entry, datastore.Version, error) {
+	e, err := m.store.Entry(ctx, uid)
+	var damaged *datastore.DamagedError
+	switch {
+	case err == nil:
+		return e, e.Version(), nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, "", nil
+	case errors.As(err, &damaged):
+		return nil, noVersion(damaged), nil
+	}
+	return nil, "", err
 }
 
 // becomes is the entry as it will stand in the Journal; nil if nothing is to be

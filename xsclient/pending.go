@@ -39,6 +39,9 @@ type pendingRestore struct {
 	Account        string
 	// Resolved is the id of the snapshot, once it is known which it is.
 	Resolved string `json:",omitempty"`
+	// Swapping is set once a replace has all that it needs: the inode of the
+	// folder that becomes the Journal. When that is the Journal's, it is over.
+	Swapping uint64 `json:",omitempty"`
 }
 
 // is tells whether that is what these options ask for.
@@ -98,7 +101,7 @@ func (c *Client) pendingReason() string {
 // it is tried again, after longer and longer pauses, until it is over, or
 // cannot be finished, or ctx ends. Unless atOnce it begins with a pause.
 func (c *Client) ResumeRestore(ctx context.Context, atOnce bool, progress func(Progress)) (Result, error) {
-	for wait := scheduleMinWait; ; wait *= 2 {
+	for wait := scheduleMinWait; ; wait = min(2*wait, scheduleMaxWait) {
 		opts, pending := c.PendingRestore()
 		if !pending {
 			return Result{}, &Error{Code: Failed, Message: "There is no restore to go on with."}
@@ -188,6 +191,9 @@ func (c *Client) Recover(ctx context.Context) error {
 	if err := errors.Join(c.finishSwap(ctx), c.finishPublish(ctx)); err != nil {
 		return err
 	}
+	if _, err := c.endSwapped(); err != nil {
+		return err
+	}
 	removed, err := datastore.PruneReplaced(c.cfg.Profile.Dir, c.now(), 0)
 	if len(removed) > 0 {
 		c.cfg.Log.Info("removed Journals that were replaced more than a week ago", "folders", removed)
@@ -209,6 +215,20 @@ func (c *Client) finishSwap(ctx context.Context) error {
 	}
 	defer release()
 	return datastore.RecoverSwap(c.cfg.Profile.Dir)
+}
+
+// endSwapped ends a replace of which only the record is left, and answers it: the
+// new Journal is in its place, and what the child has done in it since must stay.
+func (c *Client) endSwapped() (*pendingRestore, error) {
+	p, err := c.loadPending()
+	if err != nil || p == nil || p.Swapping == 0 {
+		return nil, nil // begin says what is wrong with a record
+	}
+	if now, err := inode(c.cfg.Profile.Datastore()); err != nil || now != p.Swapping {
+		return nil, nil
+	}
+	c.cfg.Log.Info("a Journal that was being replaced is replaced", "snapshot", p.Resolved)
+	return p, c.forgetRestore()
 }
 
 // finishPublish puts entries back into their places that a restore was just

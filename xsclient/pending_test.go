@@ -71,6 +71,26 @@ func TestResumeRestore(t *testing.T) {
 	}
 }
 
+// The pauses between tries grow up to an hour or so, and no further: after days
+// they neither end nor vanish.
+func TestResumePauses(t *testing.T) {
+	_, p, _ := cutOff(t)
+	p.peerGone(t)
+	n := 0
+	p.sleep = func(_ context.Context, d time.Duration) error {
+		if n++; d < scheduleMinWait || d > scheduleMaxWait {
+			t.Errorf("pause %d is %v", n, d)
+		}
+		if n == 80 {
+			return context.Canceled
+		}
+		return nil
+	}
+	if _, err := p.ResumeRestore(t.Context(), false, p.progress); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 // What a person has to mend is said while it is not, in the State too.
 func TestResumeWithoutRegistration(t *testing.T) {
 	_, p, _ := cutOff(t)

@@ -1,9 +1,14 @@
 package xsclient
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
 )
 
 // What a restore was just replacing when the power went, on a system that
@@ -45,4 +50,72 @@ func (p *pupil) uids() (uids []string) {
 		uids = append(uids, string(uid))
 	}
 	return uids
+}
+
+// A replace that the power cut off while the two Journals changed places, or
+// right after, is over once they have: it neither begins again over what the
+// child has done since, nor takes the old Journal for one that is half built.
+func TestReplaceCutOffAtTheSwap(t *testing.T) {
+	opts := RestoreOptions{Replace: true}
+	for name, c := range map[string]struct {
+		marker bool // the exchange was the last thing that happened
+		next   func(p *pupil) error
+	}{
+		"swapped, recovered":   {false, func(p *pupil) error { return p.Recover(t.Context()) }},
+		"swapped, asked again": {false, func(p *pupil) error { _, err := p.Restore(t.Context(), opts, p.progress); return err }},
+		"exchanged, recovered": {true, func(p *pupil) error { return p.Recover(t.Context()) }},
+		"exchanged, goes on": {true, func(p *pupil) error {
+			p.service.hold = errors.New("it does not stop") // for Recover
+			if err := p.Recover(t.Context()); err == nil {
+				return errors.New("recovered without holding the datastore")
+			}
+			p.service.hold = nil
+			_, err := p.ResumeRestore(t.Context(), true, p.progress)
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old, _ := rawJournal(t, 3, 1)
+			s := newSchool(t, old)
+			p := newPupil(t, s, old)
+			mine, _ := rawJournal(t, 2, 7)
+			staged := filepath.Join(p.stagingDir(), "new")
+			kept := datastore.ReplacedName(p.cfg.Profile.Dir, time.Now())
+			if !c.marker {
+				kept = "old"
+			}
+			replaced := filepath.Join(p.cfg.Profile.Dir, kept)
+			must(t, os.MkdirAll(p.stagingDir(), 0o755))
+			if c.marker {
+				must(t, os.CopyFS(staged, os.DirFS(mine)))
+				must(t, os.WriteFile(filepath.Join(p.cfg.Profile.Dir, "datastore.swap"), fmt.Appendf(nil,
+					`{"staged":"datastore.restore/new","keep":%q,"new":%d,"old":%d}`, kept, inodeOf(t, p.journal), inodeOf(t, staged)), 0o600))
+			} else {
+				must(t, os.CopyFS(replaced, os.DirFS(mine)))
+			}
+			must(t, p.savePending(pendingRestore{RestoreOptions: opts, Account: p.account(), Resolved: s.snap.ID, Swapping: inodeOf(t, p.journal)}))
+			drawn := filepath.Join(p.journal, p.uids()[0][:2], p.uids()[0], "metadata", "title")
+			must(t, os.WriteFile(drawn, []byte("drawn since"), 0o644))
+			journal, before := inodeOf(t, p.journal), listing(t, p.journal)
+
+			must(t, c.next(p))
+			if inodeOf(t, p.journal) != journal || p.sawPhase("fetching") {
+				t.Error("the Journal was replaced once more")
+			}
+			unchanged(t, "the Journal", before, listing(t, p.journal))
+			for name, is := range listing(t, mine) {
+				if got := listing(t, replaced)[name]; got != is {
+					t.Errorf("of the Journal that was: %s is %q", name, got)
+				}
+			}
+			p.pending(false)
+		})
+	}
+}
+
+func inodeOf(t *testing.T, path string) uint64 {
+	t.Helper()
+	n, err := inode(path)
+	must(t, err)
+	return n
 }

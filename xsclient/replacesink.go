@@ -109,6 +109,9 @@ func (s *replaceSink) finish(ctx context.Context) error {
 	if err := syncDir(s.c.cfg.Profile.Dir); err != nil {
 		return err
 	}
+	if err := s.recordSwapping(); err != nil {
+		return err
+	}
 	release, err := s.c.hold(ctx)
 	if err != nil {
 		return err
@@ -122,6 +125,16 @@ func (s *replaceSink) finish(ctx context.Context) error {
 	}
 	if err := s.agreed.add(s.has, s.snap.Seq); err != nil {
 		s.c.cfg.Log.Warn("cannot record what is safe at school", "error", err)
+	}
+	return nil
+}
+
+func (s *replaceSink) recordSwapping() (err error) {
+	if s.pending.Swapping, err = inode(s.dir); err != nil {
+		return err
+	}
+	if err := s.c.savePending(s.pending); err != nil {
+		return fmt.Errorf("recording that the Journal is being replaced: %w", err)
 	}
 	return nil
 }

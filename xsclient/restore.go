@@ -31,6 +31,13 @@ func (c *Client) restore(ctx context.Context, opts RestoreOptions, progress func
 	if account == "" {
 		return Result{}, errNotRegistered()
 	}
+	// Until a swap is over the staging folder may hold the Journal that was.
+	if err := c.finishSwap(ctx); err != nil {
+		return Result{}, err
+	}
+	if over, err := c.endSwapped(); err != nil || over != nil && over.is(account, opts) {
+		return Result{Message: "The Journal is as it was."}, err
+	}
 	r := &restore{c: c, account: account, progress: progress, atSchool: map[string]string{}}
 	defer r.disconnect()
 	if err := r.begin(opts); err != nil {

@@ -69,8 +69,6 @@ type channel struct {
 	session *session
 	ch      ssh.Channel
 	stop    func() bool
-	ended   chan struct{} // closed when status is known
-	status  error
 }
 
 // exec starts a command. The channel, and with it the whole session, ends when
@@ -103,9 +101,9 @@ func (s *session) start(command string) (*channel, error) {
 		session: s,
 		ch:      ch,
 		stop:    func() bool { return true },
-		ended:   make(chan struct{}),
 	}
-	s.wait.Go(func() { c.follow(requests) })
+	// How a command ends is in the last report, not in its exit status.
+	s.wait.Go(func() { ssh.DiscardRequests(requests) })
 	ok, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
 	if err == nil && !ok {
 		err = badAnswer(fmt.Sprintf("the server does not know the command %q", command))
@@ -116,30 +114,6 @@ func (s *session) start(command string) (*channel, error) {
 	}
 	return c, nil
 }
-
-// follow reads what the XS says about the command until the channel ends.
-func (c *channel) follow(requests <-chan *ssh.Request) {
-	defer close(c.ended)
-	c.status = errNoStatus
-	for r := range requests {
-		if r.Type == "exit-status" {
-			var status struct{ Status uint32 }
-			switch err := ssh.Unmarshal(r.Payload, &status); {
-			case err != nil:
-				c.status = err
-			case status.Status != 0:
-				c.status = fmt.Errorf("exit status %d", status.Status)
-			default:
-				c.status = nil
-			}
-		}
-		if r.WantReply {
-			_ = r.Reply(false, nil)
-		}
-	}
-}
-
-var errNoStatus = errors.New("the connection ended before the command did")
 
 // open sends the first line and reads the XS's. An answer that refuses is an
 // error. A server that does not answer is given up: the opening has a bound,
@@ -176,17 +150,6 @@ func isJSON(err error) bool {
 
 // CloseWrite says that no more will be sent.
 func (c *channel) CloseWrite() error { return c.ch.CloseWrite() }
-
-// Wait waits until the command is over, and answers how it ended. The output
-// has to be read meanwhile.
-func (c *channel) Wait(ctx context.Context) error {
-	select {
-	case <-c.ended:
-		return c.status
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // Close ends the command.
 func (c *channel) Close() error {

@@ -125,6 +125,40 @@ func TestTakenAway(t *testing.T) {
 	}
 }
 
+// What a child has done in the entry that came back beside its newer work is not
+// undone when the same comes back again, whatever was under way.
+func TestTwinIsWorkedOn(t *testing.T) {
+	for _, live := range []bool{true, false} {
+		t.Run(fmt.Sprintf("live %v", live), func(t *testing.T) {
+			old, uids := rawJournal(t, 1, 1)
+			s := newSchool(t, old)
+			p := newPupil(t, s, old)
+			if live {
+				p.live()
+			}
+			at := func(uid string) string { return filepath.Join(p.journal, uid[:2], uid) }
+			must(t, os.Remove(at(uids[0])+"/metadata/preview"))
+			must(t, os.WriteFile(at(uids[0])+"/data", []byte("newer work"), 0o644))
+			_, err := p.Restore(t.Context(), RestoreOptions{}, p.progress)
+			must(t, err)
+			var twin string
+			for _, uid := range p.uids() {
+				if uid != uids[0] {
+					twin = uid
+				}
+			}
+			must(t, os.WriteFile(at(twin)+"/data", []byte("and work in the older one"), 0o644))
+			before := listing(t, p.journal)
+			for range 2 {
+				p.cutOff(s, uids)
+				_, err = p.Restore(t.Context(), RestoreOptions{}, p.progress)
+				must(t, err)
+				unchanged(t, "the Journal", before, listing(t, p.journal))
+			}
+		})
+	}
+}
+
 // Of half an entry it is known what it is, also if it looks like a child's work.
 func TestFinishedEntries(t *testing.T) {
 	whole := &datastore.Entry{
