@@ -3,6 +3,7 @@ package dbus
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -34,8 +35,11 @@ func (s *Service) passOn(m *godbus.Message, name string) ([]any, error) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return nil, refuse(Busy, "A restore takes long: try again later.")
+			return nil, toDBus(refuse(Busy, "A restore takes long: try again later."))
 		}
+	}
+	if holdsStruct(m.Body) {
+		return nil, errNotPassedOn
 	}
 	path, _ := m.Headers[godbus.FieldPath].Value().(godbus.ObjectPath)
 	iface, _ := m.Headers[godbus.FieldInterface].Value().(string)
@@ -48,5 +52,48 @@ func (s *Service) passOn(m *godbus.Message, name string) ([]any, error) {
 	if errors.As(answer.Err, &e) {
 		return nil, &e
 	}
-	return answer.Body, answer.Err
+	if answer.Err != nil {
+		return nil, toDBus(answer.Err)
+	}
+	if holdsStruct(answer.Body) {
+		return nil, errNotPassedOn
+	}
+	return answer.Body, nil
+}
+
+var errNotPassedOn = toDBus(refuse(Busy, "A restore has just ended: try again."))
+
+// holdsStruct tells whether there is a struct anywhere in what a message holds.
+// godbus reads one as a slice and would send that as an array, under a signature
+// that says otherwise: the bus ends a connection that sends such a message. No
+// call that saves a child's work has one.
+func holdsStruct(body []any) bool {
+	return slices.ContainsFunc(body, func(v any) bool { return structIn(reflect.ValueOf(v)) })
+}
+
+var (
+	readStruct = reflect.TypeFor[[]any]() // what a struct is read as, and nothing else
+	variant    = reflect.TypeFor[godbus.Variant]()
+)
+
+func structIn(v reflect.Value) bool {
+	switch {
+	case v.Type() == readStruct:
+		return true
+	case v.Type() == variant:
+		return structIn(reflect.ValueOf(v.Interface().(godbus.Variant).Value()))
+	case v.Kind() == reflect.Map:
+		for _, value := range v.Seq2() {
+			if structIn(value) {
+				return true
+			}
+		}
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() > reflect.Complex128: // not each byte
+		for _, value := range v.Seq2() {
+			if structIn(value) {
+				return true
+			}
+		}
+	}
+	return false
 }

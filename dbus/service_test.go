@@ -350,7 +350,10 @@ func TestPassOn(t *testing.T) {
 	before := s.activity.calls()
 	find := caller.Object(name, "/org/laptop/sugar/DataStore").Go(iface+".find", 0, nil, map[string]godbus.Variant{"query": godbus.MakeVariant("turtle")}, []string{})
 	fail := caller.Object(name, "/org/laptop/sugar/DataStore").Go(iface+".fail", 0, nil)
-	bustest.Await(t, "the calls", func() bool { return s.activity.calls() == before+2 })
+	// A struct, which godbus cannot pass on.
+	inRange := caller.Object(name, "/org/laptop/sugar/DataStore").Go(iface+".find", 0, nil,
+		map[string]any{"timestamp": struct{ From, To int32 }{1, 2}, "query": "turtle"}, []string{})
+	bustest.Await(t, "the calls", func() bool { return s.activity.calls() == before+3 })
 	err := owner.ExportMethodTable(map[string]any{
 		"find": func(query map[string]godbus.Variant, properties []string) ([]map[string]godbus.Variant, uint32, *godbus.Error) {
 			return []map[string]godbus.Variant{query}, uint32(len(properties)), nil
@@ -375,6 +378,12 @@ func TestPassOn(t *testing.T) {
 	)
 	if err := (<-find.Done).Store(&found, &count); err != nil || len(found) != 1 || found[0]["query"].Value() != "turtle" || count != 0 {
 		t.Errorf("%v %d %v", found, count, err)
+	}
+	if err := (<-inRange.Done).Err; errorName(err) != ErrorPrefix+Busy {
+		t.Error(err)
+	}
+	if !s.conn.Connected() {
+		t.Fatal("the bus has ended the connection")
 	}
 	if err := (<-fail.Done).Err; errorName(err) != "org.example.Failed" || err.Error() != "so it is" {
 		t.Error(err)

@@ -23,8 +23,6 @@ const (
 	systemFile = "/etc/xo-backupd/config.toml"
 	envPrefix  = "XO_BACKUPD_"
 	delim      = "."
-	// schedule.* is accepted; nothing reads it yet.
-	schedulePrefix = "schedule" + delim
 )
 
 // config is what the program runs with. What is empty is found as Sugar finds it.
@@ -95,9 +93,6 @@ func add(all *koanf.Koanf, source string, p koanf.Provider, parser koanf.Parser)
 	}
 	values := one.All()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if name == "schedule" || strings.HasPrefix(name, schedulePrefix) {
-			continue
-		}
 		known := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
 		if known < 0 {
 			return fmt.Errorf("%s: there is no key %q; there are: %s", source, name, keyNames())
@@ -115,11 +110,7 @@ func environment(environ []string) koanf.Provider {
 		Prefix:      envPrefix,
 		EnvironFunc: func() []string { return environ },
 		TransformFunc: func(name, value string) (string, any) {
-			name = strings.ToLower(strings.TrimPrefix(name, envPrefix))
-			if rest, ok := strings.CutPrefix(name, "schedule_"); ok {
-				name = schedulePrefix + rest
-			}
-			return name, value
+			return strings.ToLower(strings.TrimPrefix(name, envPrefix)), value
 		},
 	})
 }

@@ -33,14 +33,11 @@ serial = "FILE"
 nick = "Zoë \"Z\""
 idle_exit = 0
 deployment_key = "`+someKey+`"
-[schedule]
-daily = "14:00"
-days = [1, 2]
 `), 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
-	environ := []string{"HOME=" + home, "XO_BACKUPD_SERIAL=ENV", "XO_BACKUPD_UUID=ENV", "XO_BACKUPD_SCHEDULE_DAILY=15:00", "XO_BACKUPD=1", "OTHER=x"}
+	environ := []string{"HOME=" + home, "XO_BACKUPD_SERIAL=ENV", "XO_BACKUPD_UUID=ENV", "XO_BACKUPD=1", "OTHER=x"}
 	cfg, err := loadConfig([]string{"--uuid", "FLAG", "--registration=http://flag:8080/"}, environ)
 	if err != nil {
 		t.Fatal(err)
@@ -69,6 +66,7 @@ func TestWrongConfig(t *testing.T) {
 	for _, c := range []struct{ contents, want string }{
 		{`servr = "http://x"`, `there is no key "servr"; there are: server, `},
 		{"[server]\nurl = \"http://x\"", `there is no key "server.url"`},
+		{"[schedule]\ndayly = \"14:00\"", `there is no key "schedule.dayly"`},
 		{`server = 7`, "server: 7 is not text"},
 		{`server = ["http://a"]`, "server: [http://a] is not text"},
 		{`server = "schoolserver"`, `server: "schoolserver" is not a URL`},
@@ -109,6 +107,7 @@ func TestWrongConfig(t *testing.T) {
 		{[]string{"--config", "/nonexistent/x"}, nil, "/nonexistent/x"},
 		{[]string{"--config", "/"}, nil, "/: "},
 		{nil, []string{"XO_BACKUPD_SERVR=x"}, `environment: there is no key "servr"`},
+		{nil, []string{"XO_BACKUPD_SCHEDULE_NONSENSE=x"}, `environment: there is no key "schedule_nonsense"`},
 		{nil, []string{"XO_BACKUPD_IDLE_EXIT=soon"}, `environment: idle_exit: "soon" is not`},
 		{[]string{"--server=x"}, nil, `command line: server: "x" is not a URL`},
 		{[]string{"--sever=x"}, nil, "unknown flag: --sever"},

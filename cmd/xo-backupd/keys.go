@@ -41,7 +41,7 @@ func keyNames() string {
 	for _, k := range keys {
 		names = append(names, k.name)
 	}
-	return strings.Join(append(names, "schedule.*"), ", ")
+	return strings.Join(names, ", ")
 }
 
 func text(check func(string) error) func(any) error {
