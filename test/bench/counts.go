@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/sugarlabs/xo-backupd/test/bed"
 )
 
 // wire counts the bytes of a backup that finds nothing changed, and of a first
@@ -84,6 +86,9 @@ func (b *bench) syncs() (err error) {
 	}{
 		{"first backup", func() error { return ours.backup(b.ctx) }},
 		{"nothing changed", func() error { return ours.backup(b.ctx) }},
+		{"10 entries changed", func() error {
+			return errors.Join(bed.ChangeRaw(ours.xo.Datastore, b.uids[:changedEach], 1), ours.backup(b.ctx))
+		}},
 		{"full restore", func() error { return errors.Join(ours.xo.WipeJournal(b.ctx), ours.restore(b.ctx)) }},
 	} {
 		if err := work.do(); err != nil {

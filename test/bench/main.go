@@ -98,9 +98,12 @@ func run(ctx context.Context, bin string, c config) (err error) {
 		}
 		fmt.Fprintf(os.Stderr, " took %.0f s\n", time.Since(start).Seconds())
 	}
-	b.table.print(os.Stdout)
+	missed := b.table.print(os.Stdout)
 	for _, note := range b.notes {
 		fmt.Println(note)
+	}
+	if missed > 0 {
+		return fmt.Errorf("%d goals are missed", missed)
 	}
 	return nil
 }

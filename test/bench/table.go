@@ -46,7 +46,8 @@ func (t *table) row(work string, u unit, against string, goal float64) *row {
 	return r
 }
 
-func (t *table) print(w io.Writer) {
+// print answers how many goals are missed.
+func (t *table) print(w io.Writer) (missed int) {
 	const format = "%-44s %10s %10s %-2s  %6s %7s  %-4s %4s  %s\n"
 	fmt.Fprintf(w, format, "work", "ours", "theirs", "", "ratio", "goal", "", "runs", "theirs is")
 	for _, r := range t.rows {
@@ -65,11 +66,13 @@ func (t *table) print(w io.Writer) {
 			ok = "ok"
 			if judged > r.goal {
 				ok = "MISS"
+				missed++
 			}
 		}
 		fmt.Fprintf(w, format, r.work, fmt.Sprintf(r.unit.format, ours/r.unit.divisor), theirs, r.unit.name, ratio, goal, ok,
 			fmt.Sprint(len(r.ours)), r.against)
 	}
+	return missed
 }
 
 func median(values []float64) float64 {

@@ -21,7 +21,22 @@ const (
 // gets a copy that shares its files; nothing writes into them in place.
 func (b *bench) journal() (err error) {
 	b.master = filepath.Join(b.dir, "datastore")
-	b.uids, err = bed.WriteRaw(b.master, b.entries, 0, 1)
+	if b.uids, err = bed.WriteRaw(b.master, b.entries, 0, 1); err != nil {
+		return err
+	}
+	var files, bytes int64
+	err = filepath.WalkDir(b.master, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			files++
+			bytes += info.Size()
+		}
+		return err
+	})
+	b.notes = append(b.notes, fmt.Sprintf("the Journal: %d entries, %d files, %.1f MB", b.entries, files, float64(bytes)/1e6))
 	return err
 }
 
