@@ -175,4 +175,16 @@ func TestProxy(t *testing.T) {
 	if got := send(1000); got != 1000 {
 		t.Error("the line was not mended")
 	}
+	reached, back := p.StandStill(500), make(chan int)
+	go func() { back <- send(1000) }()
+	<-reached
+	select {
+	case got := <-back:
+		t.Errorf("%d bytes came back over a line that stands still", got)
+	default:
+	}
+	p.GoOn()
+	if got := <-back; got != 1000 {
+		t.Errorf("%d bytes of 1000 came back when the line went on", got)
+	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Proxy stands between two programs on a TCP port of its own: it counts the
-// bytes that go either way, and can cut the line.
+// bytes that go either way, and can cut the line or let it stand still.
 type Proxy struct {
 	Addr string // where to connect
 
@@ -20,6 +20,7 @@ type Proxy struct {
 	cutting  atomic.Bool
 
 	mu     sync.Mutex
+	still  *standstill
 	closed bool
 	conns  map[net.Conn]bool
 	wg     sync.WaitGroup
@@ -49,8 +50,50 @@ func (p *Proxy) CutAfter(n int64) {
 // Mend lets lines through again.
 func (p *Proxy) Mend() { p.cutting.Store(false) }
 
+// standstill is where lines stop, and go on later.
+type standstill struct {
+	left    atomic.Int64 // until it begins
+	reached func()       // once
+	over    chan struct{}
+}
+
+// StandStill lets n more bytes pass, both ways together; then nothing moves any
+// more until GoOn. What it answers is closed when that has come.
+func (p *Proxy) StandStill(n int64) (reached <-chan struct{}) {
+	p.GoOn()
+	c := make(chan struct{})
+	s := &standstill{reached: sync.OnceFunc(func() { close(c) }), over: make(chan struct{})}
+	s.left.Store(n)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.still = s
+	return c
+}
+
+// GoOn ends a standstill, also one that has not begun.
+func (p *Proxy) GoOn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.still != nil {
+		close(p.still.over)
+		p.still = nil
+	}
+}
+
+// stand keeps n bytes back while nothing moves.
+func (p *Proxy) stand(n int) {
+	p.mu.Lock()
+	s := p.still
+	p.mu.Unlock()
+	if s != nil && s.left.Add(-int64(n)) < 0 {
+		s.reached()
+		<-s.over
+	}
+}
+
 // Close ends the proxy with all its lines.
 func (p *Proxy) Close() error {
+	p.GoOn()
 	err := p.listener.Close()
 	p.mu.Lock()
 	p.closed = true
@@ -97,6 +140,7 @@ func (p *Proxy) carry(from, to net.Conn) {
 	for {
 		n, err := from.Read(buf)
 		p.bytes.Add(int64(n))
+		p.stand(n)
 		if p.cutting.Load() && p.left.Add(-int64(n)) <= 0 {
 			p.hangUp()
 			return
