@@ -124,6 +124,18 @@ func property[T any](t *testing.T, x *bed.XO, name string) T {
 	return out
 }
 
+// jobProperty reads one of a job's.
+func jobProperty[T any](t *testing.T, x *bed.XO, path objectPath, name string) T {
+	t.Helper()
+	v, err := x.Service(bed.BackupName, path).GetProperty("org.laptop.Backup.Job." + name)
+	must(t, err)
+	out, ok := v.Value().(T)
+	if !ok {
+		t.Fatalf("property %s of a job is a %T", name, v.Value())
+	}
+	return out
+}
+
 // account is the folder of the only account on the XS.
 func account(t *testing.T, s *bed.XS) string {
 	t.Helper()

@@ -181,9 +181,7 @@ func awaitRestored(t *testing.T, x *bed.XO) {
 func awaitBytes(t *testing.T, x *bed.XO, path objectPath, n uint64) {
 	t.Helper()
 	for range 2000 {
-		v, err := x.Service(bed.BackupName, path).GetProperty("org.laptop.Backup.Job.BytesDone")
-		must(t, err)
-		if done, _ := v.Value().(uint64); done >= n {
+		if jobProperty[uint64](t, x, path, "BytesDone") >= n {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)

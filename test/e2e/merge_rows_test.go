@@ -204,11 +204,7 @@ func TestDatastoreDiesMidway(t *testing.T) {
 func awaitEntries(t *testing.T, x *bed.XO, path objectPath, n uint32) {
 	t.Helper()
 	for range 12000 {
-		v, err := x.Service(bed.BackupName, path).GetProperty("org.laptop.Backup.Job.EntriesDone")
-		must(t, err)
-		over, err := x.Service(bed.BackupName, path).GetProperty("org.laptop.Backup.Job.Result")
-		must(t, err)
-		if done, _ := v.Value().(uint32); done >= n || over.Value() != "" {
+		if jobProperty[uint32](t, x, path, "EntriesDone") >= n || jobProperty[string](t, x, path, "Result") != "" {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)

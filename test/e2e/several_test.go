@@ -5,39 +5,79 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/sugarlabs/xo-backupd/test/bed"
 )
 
-// Two XOs back up to one server at once, and each gets its own back.
+// Two XOs back up to one server at once, and get their own back at once.
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	s := bed.XSFor(t, bed.ServerOptions{})
-	var xos []*bed.XO
-	var journals []bed.Journal
+	var both []laptop
 	for i, o := range []bed.Options{
 		{Nick: "Amara"},
 		{Nick: "Beto", Serial: "SHC00500002", UUID: "5b2e8a3c-9d41-4f6e-8a70-1c0de0500002", KeyNew: true},
 	} {
 		x := bed.XOFor(t, o)
-		register(t, x, s)
-		_, err := x.FillJournal(t.Context(), 40, uint64(i+10))
+		line, err := bed.NewLine(s)
 		must(t, err)
-		xos, journals = append(xos, x), append(journals, onDisk(t, x))
+		t.Cleanup(func() { must(t, line.Close()) })
+		must(t, x.PointAtLine(line))
+		must(t, x.Register(t.Context()))
+		_, err = x.FillJournal(t.Context(), 20, uint64(i+10)) // 9 MB and more
+		must(t, err)
+		both = append(both, laptop{x, line.SSH, onDisk(t, x)})
 	}
-	paths := []objectPath{start(t, xos[0], "Backup"), start(t, xos[1], "Backup")}
-	for i, x := range xos {
-		r, err := x.Wait(t.Context(), paths[i])
-		must(t, err)
-		must(t, r.OK())
-		must(t, x.WipeJournal(t.Context()))
+	atOnce(t, both, "Backup")
+	for _, l := range both {
+		must(t, l.WipeJournal(t.Context()))
 	}
-	for i, x := range xos {
-		done(t, x, "Restore", "")
-		after, err := x.ReadJournal(t.Context())
+	atOnce(t, both, "Restore", "")
+	for _, l := range both {
+		after, err := l.ReadJournal(t.Context())
 		must(t, err)
-		if err := journals[i].Diff(after); err != nil {
-			t.Errorf("%s: %v", x.Options.Nick, err)
+		if err := l.journal.Diff(after); err != nil {
+			t.Errorf("%s: %v", l.Options.Nick, err)
+		}
+	}
+}
+
+// laptop is one of several, with its line to the school and what it had.
+type laptop struct {
+	*bed.XO
+	line    *bed.Proxy
+	journal bed.Journal
+}
+
+// atOnce has a job of each laptop run at the same time: none gets beyond its
+// first MB before all have got so far.
+func atOnce(t *testing.T, all []laptop, method string, args ...any) {
+	t.Helper()
+	var paths []objectPath
+	var reached []<-chan struct{}
+	for _, l := range all {
+		reached = append(reached, l.line.StandStill(1<<20))
+		paths = append(paths, start(t, l.XO, method, args...))
+	}
+	for i, l := range all {
+		select {
+		case <-reached[i]:
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: %s of %s does not get on", method, paths[i], l.Options.Nick)
+		}
+	}
+	for i, l := range all {
+		if result := jobProperty[string](t, l.XO, paths[i], "Result"); result != "" {
+			t.Errorf("%s of %s is over before the others have come so far: %s", method, l.Options.Nick, result)
+		}
+		l.line.GoOn()
+	}
+	for i, l := range all {
+		r, err := l.Wait(t.Context(), paths[i])
+		must(t, err)
+		if err := r.OK(); err != nil {
+			t.Errorf("%s of %s: %v", method, l.Options.Nick, err)
 		}
 	}
 }
