@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -214,51 +213,4 @@ func TestOneServer(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "another") {
 		t.Errorf("%v", err)
 	}
-}
-
-// A disk that fills up while the Journal comes in: refused, and the former
-// snapshot is as it was.
-func TestFullDisk(t *testing.T) {
-	b := &bed{t: t, root: filepath.Join(t.TempDir(), "disk"), owner: newKey(t)}
-	if err := os.Mkdir(b.root, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", b.root, "tmpfs", 0, "size=16m"); err != nil {
-		t.Skipf("mounting is refused here: %v", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(b.root, syscall.MNT_DETACH) })
-	b.start()
-	b.account = b.register("SHC00000001", "u1", b.owner.PublicKey())
-	dir := journal(t, 5)
-	if o := b.backup(b.client(), dir); o.refusal != nil {
-		t.Fatal(o.refusal)
-	}
-	large := journal(t, 5)
-	writeEntry(t, large, 9, "large", make([]byte, 30<<20))
-	if o := b.backup(b.client(), large); o.refusal == nil || o.refusal.Code != wire.RefusedFull {
-		t.Errorf("%+v", o.refusal)
-	}
-	// One that says it is small, and is not.
-	e := b.exec(b.client(), "backup")
-	req := offer(t, large)
-	req.Bytes = 5
-	if a, err := e.ask(req); err != nil || a.Action != wire.ActionPull {
-		t.Fatalf("%+v %v", a, err)
-	}
-	p, err := transfer.Start(t.Context(), transfer.Dir(large, nil), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	p.Run(t.Context(), e.out, e.in)
-	if r, err := e.end(); err != nil || r.Error == nil {
-		t.Errorf("%+v %v", r, err)
-	} else {
-		t.Log(r.Error)
-	}
-	got := filepath.Join(t.TempDir(), "x")
-	if _, no := b.restore(b.client(), "snapshots/latest", got); no != nil {
-		t.Fatal(no)
-	}
-	same(t, got, dir)
 }
