@@ -97,7 +97,7 @@ func (s *session) confirm(locked *store.Locked) word {
 // came before: on a slow link each part that is whole counts.
 func (s *session) pull(locked *store.Locked, req wire.BackupRequest) word {
 	begun := time.Now()
-	have, err := locked.Prepare(req.Digest)
+	has, err := locked.Prepare(req.Digest)
 	if err != nil {
 		return s.failed(err)
 	}
@@ -105,19 +105,11 @@ func (s *session) pull(locked *store.Locked, req wire.BackupRequest) word {
 	if err != nil {
 		return s.failed(err)
 	}
-	if req.Bytes-have > free.bytes {
-		return s.failed(s.room.full())
+	need := space{bytes: req.Bytes - has.Bytes, inodes: max(0, int64(req.Files-has.Files)) + snapshotInodes(req.Files)}
+	if no := s.room.fits(need, free); no != nil {
+		return s.failed(no)
 	}
-	total := have + free.bytes
-	if quota := s.room.quota(); quota > 0 {
-		total = min(total, quota)
-	}
-	child, err := transfer.Start(s.work, transfer.Job{
-		Receive: locked.CurrentPath(),
-		Delete:  true,
-		Limits: transfer.Limits{FileSize: datastore.MaxFile, Total: max(total, 1), Files: s.Config.MaxFiles,
-			Time: s.Config.SessionTimeout},
-	}, nil)
+	child, err := transfer.Start(s.work, transfer.Job{Receive: locked.CurrentPath(), Delete: true, Limits: s.limits(has, free)}, nil)
 	if err != nil {
 		return s.failed(err)
 	}
@@ -143,6 +135,18 @@ func (s *session) pull(locked *store.Locked, req wire.BackupRequest) word {
 		s.report(wire.Report{End: true, Snapshot: &taken.Snapshot, Kept: taken.Kept})
 		return nil
 	}
+}
+
+// limits keep a laptop that sends more than it announced from the reserve.
+func (s *session) limits(has store.Held, free space) transfer.Limits {
+	total, files := has.Bytes+free.bytes, int64(s.Config.MaxFiles)
+	if quota := s.room.quota(); quota > 0 {
+		total = min(total, quota)
+	}
+	if free.inodes < files {
+		files = min(files, int64(has.Files)+free.inodes)
+	}
+	return transfer.Limits{FileSize: datastore.MaxFile, Total: max(total, 1), Files: int(files), Time: s.Config.SessionTimeout}
 }
 
 // verified reports how far verification is, a few times a second.

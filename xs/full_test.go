@@ -2,6 +2,7 @@ package xs
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,7 +76,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	large := journal(t, 5)
 	writeEntry(t, large, 9, "large", make([]byte, 30<<20))
-	refusedAs(t, b.backup(b.client(), large).refusal, wire.RefusedFull, "disk is full")
+	refusedAs(t, b.backup(b.client(), large).refusal, wire.RefusedFull, "this Journal needs 31 MB, and there is room for 17 MB")
 
 	// One that says it is small, and is not: it hears of the file that is too much.
 	req := offer(t, large)
@@ -103,5 +104,60 @@ func TestFullDisk(t *testing.T) {
 	}
 	if o := b.backup(b.client(), fits); o.refusal != nil || o.snapshot.Digest != sums(t, fits).Digest() {
 		t.Errorf("with room again: %+v", o)
+	}
+}
+
+// Files are counted before they come: a first backup of many does not eat the
+// reserve of inodes. (On a tmpfs the snapshot's hard links count too.)
+func TestFullOfInodes(t *testing.T) {
+	const inodes, reserve = 500, 200
+	b := smallBed(t, fmt.Sprintf("size=64m,nr_inodes=%d", inodes), func(c *Config) { c.MinFreeInodes = reserve })
+	free := func() int {
+		var st unix.Statfs_t
+		if err := unix.Statfs(b.root, &st); err != nil {
+			t.Fatal(err)
+		}
+		return int(st.Ffree)
+	}
+	small, many := journal(t, 5), journal(t, 200)
+	files := len(sums(t, many))
+	b.backup(b.client(), many) // makes the folders that an account has
+	left := free() - reserve
+	if files <= left || files >= left+reserve {
+		t.Fatalf("%d files where there is room for %d prove nothing", files, left)
+	}
+	refusedAs(t, b.backup(b.client(), many).refusal, wire.RefusedFull, fmt.Sprintf(
+		"disk is full: this Journal needs %d files and folders, and there is room for %d.", files+2*(1+64)+6, left))
+
+	// One that says it has few.
+	req := offer(t, many)
+	req.Files = 5
+	refusedAs(t, b.serve(b.announce(req), many).Error, wire.RefusedInput, fmt.Sprintf(`": more than %d files`, left))
+	if n := free(); n != left+reserve {
+		t.Errorf("%d inodes are left of %d", n, left+reserve)
+	}
+
+	// One for which there is room, until somebody else takes it.
+	e := b.announce(offer(t, small))
+	for n := 0; ; n++ {
+		if err := os.WriteFile(filepath.Join(b.root, fmt.Sprintf(".filler%d", n)), nil, 0o600); errors.Is(err, unix.ENOSPC) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	refusedAs(t, b.serve(e, small).Error, wire.RefusedFull, "disk is full")
+
+	fillers, err := filepath.Glob(filepath.Join(b.root, ".filler*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range fillers {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o := b.backup(b.client(), small); o.refusal != nil {
+		t.Errorf("with room again: %+v", o.refusal)
 	}
 }

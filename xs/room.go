@@ -68,6 +68,22 @@ func (r *room) full() *wire.Refusal {
 	return &wire.Refusal{Code: wire.RefusedFull, Message: "The school server's disk is full.", RetryAfter: r.seconds()}
 }
 
+// fits refuses what needs more than is free, and says what is lacking.
+func (r *room) fits(need, free space) *wire.Refusal {
+	no := r.full()
+	switch {
+	case need.bytes > free.bytes:
+		no.Message = fmt.Sprintf("The school server's disk is full: this Journal needs %s, and there is room for %s.",
+			wire.Size(uint64(max(0, need.bytes))), wire.Size(uint64(max(0, free.bytes))))
+	case need.inodes > free.inodes:
+		no.Message = fmt.Sprintf("The school server's disk is full: this Journal needs %d files and folders, and there is room for %d.",
+			need.inodes, max(0, free.inodes))
+	default:
+		return nil
+	}
+	return no
+}
+
 func (r *room) seconds() int { return int(math.Ceil(r.config.RetryAfter.Seconds())) }
 
 func (r *room) load() (float64, bool) {
@@ -96,6 +112,17 @@ func (r *room) free() (space, error) {
 		s.inodes = math.MaxInt64
 	}
 	return s, nil
+}
+
+// snapshotInodes is what a snapshot of so many files takes besides them, which
+// are hard links: folders, in current and in the snapshot, its manifest and
+// record, and what is written before it gets its name.
+func snapshotInodes(files int) int64 {
+	const (
+		uidCharacters = 64 // with each of which a folder may be called
+		beside        = 6
+	)
+	return 2*int64(1+min(files, uidCharacters)) + beside
 }
 
 // quota is how many bytes one received tree may have in all.

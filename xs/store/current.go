@@ -19,27 +19,34 @@ type unmatched struct {
 	UIDs   []datastore.UID `json:"uids"`
 }
 
+// Held is how much of a tree current has already.
+type Held struct {
+	Files int
+	Bytes int64
+}
+
 // Prepare makes current ready to receive the tree that the digest offered
 // names: what a cut left stays, since rsync goes on from there, but what has no
-// place in a tree goes. It answers how many bytes current holds.
-func (l *Locked) Prepare(offered string) (bytes int64, err error) {
+// place in a tree goes.
+func (l *Locked) Prepare(offered string) (has Held, err error) {
 	if err := l.seed(); err != nil {
-		return 0, err
+		return has, err
 	}
 	t, err := scanTree(l.root, currentDir)
 	if err != nil {
-		return 0, err
+		return has, err
 	}
 	for _, f := range t.foreign {
 		l.log.Warn("removed from current", "path", f.path, "why", f.why)
 		if err := l.root.RemoveAll(currentDir + "/" + f.path); err != nil {
-			return 0, err
+			return has, err
 		}
 	}
+	has.Files = len(t.files)
 	for _, f := range t.files {
-		bytes += f.size
+		has.Bytes += f.size
 	}
-	return bytes, l.forget(t, offered)
+	return has, l.forget(t, offered)
 }
 
 // seed makes a current that is not there out of the latest snapshot, so that
