@@ -13,8 +13,8 @@ import (
 // io.Seekers.
 type Source func(ctx context.Context, spec json.RawMessage, report func(any)) (fs.FS, error)
 
-// Allow answers why a name must not be in a received tree, or nil. The size of
-// a folder is 0, perm has permission bits only.
+// Allow answers why a name must not be in a received tree, which the error names,
+// or nil. The size of a folder is 0, perm has permission bits only.
 type Allow func(name string, dir bool, size int64, perm fs.FileMode) error
 
 // SourceDir is the Source that every child has: a folder (see Dir).

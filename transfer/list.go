@@ -214,7 +214,7 @@ func (l *lister) check(name string, size int64) error {
 	}
 	if l.allow != nil {
 		if err := l.allow(name, dir, size, fs.FileMode(l.mode)&fs.ModePerm); err != nil {
-			return refusef("%s: %v", quote(name), err)
+			return refusef("%v", err)
 		}
 	}
 	l.list.add(name, entry{dir: dir, mtime: l.mtime, size: size})

@@ -29,7 +29,7 @@ var testSources = map[string]Source{
 
 func testAllow(name string, dir bool, size int64, perm fs.FileMode) error {
 	if strings.HasPrefix(name, "forbidden") {
-		return errors.New("is forbidden")
+		return fmt.Errorf("%q: is forbidden", name)
 	}
 	return nil
 }

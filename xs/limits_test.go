@@ -1,6 +1,7 @@
 package xs
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,39 +22,28 @@ func TestHostileSender(t *testing.T) {
 	if o := b.backup(b.client(), good); o.refusal != nil {
 		t.Fatal(o.refusal)
 	}
-	for name, spoil := range map[string]func(dir string) error{
-		"foreign name": func(dir string) error { return os.WriteFile(dir+"/evil", []byte("x"), 0o644) },
-		"mode":         func(dir string) error { return os.Chmod(dir+"/journal.cjson", 0o4777) },
-		"too many":     func(dir string) error { return manyFolders(dir) },
-		"1 TB":         func(dir string) error { return os.Truncate(dir+"/"+uid(1).Path(), 1<<40) },
-		"1 TB of data": func(dir string) error {
-			return os.Truncate(dir+"/"+strings.TrimSuffix(uid(1).Path(), "cjson")+"data", 1<<40)
-		},
-		"no journal":    func(dir string) error { return os.Remove(dir + "/journal.cjson") },
-		"not canonical": func(dir string) error { return os.WriteFile(dir+"/journal.cjson", []byte("{}"), 0o644) },
+	cjson := uid(1).Path()
+	data := strings.TrimSuffix(cjson, "cjson") + "data"
+	for name, c := range map[string]struct {
+		spoil func(dir string) error
+		want  string
+	}{
+		"foreign name": {func(dir string) error { return os.WriteFile(dir+"/evil", []byte("x"), 0o644) }, `"evil": no such file belongs`},
+		"mode":         {func(dir string) error { return os.Chmod(dir+"/"+cjson, 0o666) }, `"` + cjson + `": its mode is -rw-rw-rw-`},
+		"too many":     {manyFiles, `": more than 100 files`},
+		"1 TB":         {func(dir string) error { return os.Truncate(dir+"/"+cjson, 1<<40) }, `"` + cjson + `": 1099511627776 bytes`},
+		"1 TB of data": {func(dir string) error { return os.Truncate(dir+"/"+data, 1<<40) }, `"` + data + `": 1099511627776 bytes`},
+		"no journal":   {func(dir string) error { return os.Remove(dir + "/journal.cjson") }, "journal.cjson is missing"},
+		"not canonical": {func(dir string) error { return os.WriteFile(dir+"/journal.cjson", []byte("{}"), 0o644) },
+			`rules: journal.cjson: "{\"format\":" is missing`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := journal(t, 3)
 			o := offer(t, dir)
-			if err := spoil(dir); err != nil {
+			if err := c.spoil(dir); err != nil {
 				t.Fatal(err)
 			}
-			e := b.exec(b.client(), "backup")
-			if a, err := e.ask(o); err != nil || a.Action != wire.ActionPull {
-				t.Fatalf("%+v %v", a, err)
-			}
-			p, err := transfer.Start(t.Context(), transfer.Dir(dir, nil), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.Close()
-			p.Run(t.Context(), e.out, e.in)
-			r, err := e.end()
-			if err != nil || r.Error == nil || r.Error.Code != wire.RefusedInput {
-				t.Errorf("%+v %v", r, err)
-			} else {
-				t.Log(r.Error.Message)
-			}
+			refusedAs(t, b.serve(b.announce(o), dir).Error, wire.RefusedInput, c.want)
 			got := filepath.Join(t.TempDir(), "x")
 			if _, no := b.restore(b.client(), "snapshots/latest", got); no != nil {
 				t.Fatal(no)
@@ -70,13 +60,11 @@ func TestHostileSender(t *testing.T) {
 	}
 }
 
-func manyFolders(dir string) error {
-	const digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-	for _, a := range digits[:12] {
-		for _, b := range digits[:12] {
-			if err := os.MkdirAll(dir+"/"+string(a)+string(b), 0o755); err != nil {
-				return err
-			}
+func manyFiles(dir string) error {
+	for n := range 100 {
+		name := filepath.Join(dir, uid(100+n).Path())
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte("{}"), 0o644)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -73,42 +73,46 @@ func TestRefusals(t *testing.T) {
 		command string
 		line    any
 		code    string
+		want    string // in the message
 	}{
-		{"backup", with(func(r *wire.BackupRequest) { r.Version = 1 }), wire.RefusedVersion},
-		{"backup", with(func(r *wire.BackupRequest) { r.Digest = "../" }), wire.RefusedInput},
-		{"backup", with(func(r *wire.BackupRequest) { r.Digest = long }), wire.RefusedInput},
-		{"backup", with(func(r *wire.BackupRequest) { r.Files = -1 }), wire.RefusedInput},
-		{"backup", with(func(r *wire.BackupRequest) { r.Files = 1 << 30 }), wire.RefusedInput},
-		{"backup", with(func(r *wire.BackupRequest) { r.Bytes = 1 << 40 }), wire.RefusedInput},
-		{"backup", "no object", wire.RefusedInput},
-		{"restore snapshots/latest", wire.RestoreRequest{Version: wire.Version}, wire.RefusedNoSnapshot},
-		{"restore snapshots/2026-11-23T21-30-05Z", wire.RestoreRequest{Version: wire.Version}, wire.RefusedNoSnapshot},
-		{"restore ../SHC00000002/snapshots/latest", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
-		{"restore snapshots/../current", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
-		{"restore snapshots/a\x00b", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
-		{"restore snapshots/" + long, wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
-		{"restore snapshots/latest", wire.RestoreRequest{Version: wire.Version, UIDs: []string{"../../../../etc/passwd"}}, wire.RefusedInput},
-		{"restore /etc", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
-		{"restore", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput},
-		{"api", wire.Hello{Version: 99}, wire.RefusedVersion},
+		{"backup", with(func(r *wire.BackupRequest) { r.Version = 1 }), wire.RefusedVersion, "version 1,"},
+		{"backup", with(func(r *wire.BackupRequest) { r.Digest = "../" }), wire.RefusedInput, `"../" is not the digest`},
+		{"backup", with(func(r *wire.BackupRequest) { r.Digest = long }), wire.RefusedInput, `AAAA" is not the digest`},
+		{"backup", with(func(r *wire.BackupRequest) { r.Files = -1 }), wire.RefusedInput, "-1 files"},
+		{"backup", with(func(r *wire.BackupRequest) { r.Files = 1 << 30 }), wire.RefusedInput, "1073741824 files"},
+		{"backup", with(func(r *wire.BackupRequest) { r.Bytes = 1 << 40 }), wire.RefusedInput, "1048576 MB"},
+		{"backup", "no object", wire.RefusedInput, "first line of the session"},
+		{"restore snapshots/latest", wire.RestoreRequest{Version: wire.Version}, wire.RefusedNoSnapshot, "nothing has been backed up"},
+		{"restore snapshots/2026-11-23T21-30-05Z", wire.RestoreRequest{Version: wire.Version}, wire.RefusedNoSnapshot, "2026-11-23T21-30-05Z"},
+		{"restore ../SHC00000002/snapshots/latest", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput, `"../SHC00000002/snapshots/latest"`},
+		{"restore snapshots/../current", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput, `"../current"`},
+		{"restore snapshots/a\x00b", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput, `"a\x00b"`},
+		{"restore snapshots/" + long, wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput, `AAAA"… (4096 bytes)`},
+		{"restore snapshots/latest", wire.RestoreRequest{Version: wire.Version, UIDs: []string{"../../../../etc/passwd"}}, wire.RefusedInput, `"../../../../etc/passwd"`},
+		{"restore /etc", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput, `"/etc"`},
+		{"restore", wire.RestoreRequest{Version: wire.Version}, wire.RefusedInput, `path ""`},
+		{"api", wire.Hello{Version: 99}, wire.RefusedVersion, "version 99,"},
 	} {
 		e := b.exec(c, test.command)
 		a, err := e.ask(test.line)
-		if err != nil || a.Error == nil || a.Error.Code != test.code || len(a.Error.Message) > 300 {
-			t.Errorf("%.40s %.60v: %+v %v", test.command, test.line, a, err)
-		} else {
-			t.Logf("%.40q: %s", test.command, a.Error.Message)
+		if err != nil || a.Error == nil || a.Error.Code != test.code || !strings.Contains(a.Error.Message, test.want) || len(a.Error.Message) > 300 {
+			t.Errorf("%.40s %.60v: %+v %v, want %s with %q", test.command, test.line, a.Error, err, test.code, test.want)
 		}
 		if e.Wait() == nil {
 			t.Errorf("%.40s: exit status 0", test.command)
 		}
 	}
-	for _, command := range []string{"", "sh", "ls /", "backup\x00", "rsync --server . /", "rsync --server --sender -logDtpr . ../other/",
-		"rsync --server --sender -logDtpr . snapshots/../../", "rsync --server --sender -e.sh . /etc/", "rsync --daemon", long} {
+	for command, want := range map[string]string{
+		"": `"": this school server runs only`, "sh": `"sh": this`, "ls /": `"ls /": this`, "backup\x00": `"backup\x00": this`,
+		long: `AAAA": this`, "rsync --server . /": "may only read", "rsync --daemon": `"--daemon" is not supported`,
+		"rsync --server --sender -logDtpr . ../other/":        `"../other/": not a path`,
+		"rsync --server --sender -logDtpr . snapshots/../../": `"snapshots/../../": not a path`,
+		"rsync --server --sender -e.sh . /etc/":               `"/etc/": not a path`,
+	} {
 		e := b.exec(c, command)
 		said, _ := io.ReadAll(e.err)
-		if err := e.Wait(); err == nil || len(said) == 0 || len(said) > 400 {
-			t.Errorf("%.40q: %v %q", command, err, said)
+		if err := e.Wait(); err == nil || !strings.Contains(string(said), want) || len(said) > 400 {
+			t.Errorf("%.40q: %v %q, want %q", command, err, said, want)
 		}
 	}
 }

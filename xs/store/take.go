@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"sync"
@@ -162,7 +161,7 @@ func (t *taking) journal() (*datastore.Journal, error) {
 	}
 	j, err := datastore.DecodeJournal(b)
 	if err != nil {
-		return nil, &TreeError{fmt.Sprintf("%s: %v", journalName, err)}
+		return nil, &TreeError{err.Error()}
 	}
 	t.include(journalName, sumOf(b))
 	return j, nil

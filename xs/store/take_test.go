@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -206,16 +207,22 @@ func TestKept(t *testing.T) {
 }
 
 func TestHostileTree(t *testing.T) {
-	uid := string(testUID(1))
-	for name, spoil := range map[string]func(dir string) error{
-		"link":         func(dir string) error { return os.Symlink("/etc/passwd", dir+"/"+uid[:1]+"/"+uid+".data.0000") },
-		"link folder":  func(dir string) error { return os.Symlink("/etc", dir+"/zz") },
-		"fifo":         func(dir string) error { return mkfifo(dir + "/" + uid[:1] + "/" + uid + ".data.0001") },
-		"foreign":      func(dir string) error { return os.WriteFile(dir+"/hello", []byte("x"), 0o644) },
-		"foreign deep": func(dir string) error { return os.WriteFile(dir+"/"+uid[:1]+"/.hello.tmp", []byte("x"), 0o644) },
-		"mode":         func(dir string) error { return os.Chmod(dir+"/"+testUID(1).Path(), 0o4755) },
-		"folder":       func(dir string) error { return os.MkdirAll(dir+"/"+uid[:1]+"/sub/deep", 0o755) },
-		"huge":         func(dir string) error { return os.Truncate(dir+"/"+testUID(1).Path(), 1<<40) },
+	cjson := testUID(1).Path()
+	data, folder := strings.TrimSuffix(cjson, "cjson")+"data", filepath.Dir(cjson)
+	for name, c := range map[string]struct {
+		spoil func(at string) error
+		at    string // which the refusal names
+		want  string
+	}{
+		"link":         {func(at string) error { return os.Symlink("/etc/passwd", at) }, data + ".0000", "neither a file nor a folder"},
+		"link folder":  {func(at string) error { return os.Symlink("/etc", at) }, "zz", "neither a file nor a folder"},
+		"fifo":         {mkfifo, data + ".0001", "neither a file nor a folder"},
+		"foreign":      {func(at string) error { return os.WriteFile(at, []byte("x"), 0o644) }, "hello", "no such file belongs"},
+		"foreign deep": {func(at string) error { return os.WriteFile(at, []byte("x"), 0o644) }, folder + "/.hello.tmp", "no such file belongs"},
+		"mode":         {func(at string) error { return os.Chmod(at, 0o755) }, cjson, "its mode is -rwxr-xr-x"},
+		"setuid":       {func(at string) error { return os.Chmod(at, os.ModeSetuid|0o644) }, cjson, "has mode 04644"},
+		"folder":       {func(at string) error { return os.MkdirAll(at+"/deep", 0o755) }, folder + "/sub", "no such file belongs"},
+		"huge":         {func(at string) error { return os.Truncate(at, 1<<40) }, cjson, "its size is 1099511627776"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := testFolder(t, testStore(t, t.TempDir()))
@@ -233,15 +240,14 @@ func TestHostileTree(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Unlock()
-			if err := spoil(l.CurrentPath()); err != nil {
+			if err := c.spoil(filepath.Join(l.CurrentPath(), c.at)); err != nil {
 				t.Fatal(err)
 			}
 			_, err = l.Take(t.Context(), Offer{}, func(int, int) {})
 			var refused *TreeError
-			if !errors.As(err, &refused) {
-				t.Errorf("taken: %v", err)
+			if !errors.As(err, &refused) || !strings.Contains(refused.Reason, strconv.Quote(c.at)) || !strings.Contains(refused.Reason, c.want) {
+				t.Errorf("%v, want that %q: %s", err, c.at, c.want)
 			}
-			t.Log(err)
 			holds(t, f, Latest, tree)
 			// The next session removes it and goes on.
 			if _, err := l.Prepare(tree.digest()); err != nil {
