@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,29 +20,42 @@ type properties struct {
 // read reads the metadata of an entry below the open folder UU. Damage comes
 // back as damage.
 func (p *properties) read(folder int, uid UID) (map[string][]byte, error) {
+	metadata := make(map[string][]byte, 24)
+	err := p.each(folder, uid, func(name string, value []byte) error {
+		metadata[name] = append([]byte{}, value...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return metadata, nil
+}
+
+// each calls do for each property but those left out. The value is good until do
+// returns.
+func (p *properties) each(folder int, uid UID, do func(name string, value []byte) error, without ...string) error {
 	fd, err := openDir(folder, string(uid))
 	if err != nil {
-		return nil, damage("its folder cannot be read: " + err.Error())
+		return damage("its folder cannot be read: " + err.Error())
 	}
 	defer unix.Close(fd)
 	fd, err = openDir(fd, "metadata")
 	if err != nil {
-		return nil, damage("its metadata cannot be read: " + err.Error())
+		return damage("its metadata cannot be read: " + err.Error())
 	}
 	dir := os.NewFile(uintptr(fd), "metadata")
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
-		return nil, damage("its metadata cannot be read: " + reason(err))
+		return damage("its metadata cannot be read: " + reason(err))
 	}
-	metadata := make(map[string][]byte, len(names))
 	left := MaxFile
 	for _, name := range names {
-		if name[0] == '.' {
-			continue // temporary, of the datastore's
+		if name[0] == '.' || slices.Contains(without, name) {
+			continue // temporary, of the datastore's; or not asked for
 		}
 		if err := checkProperty(name); err != nil {
-			return nil, damage(err.Error())
+			return damage(err.Error())
 		}
 		value, err := p.readOne(fd, name, left)
 		if errors.Is(err, unix.ENOENT) {
@@ -50,17 +64,20 @@ func (p *properties) read(folder int, uid UID) (map[string][]byte, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if left -= len(name) + len(value); left < 0 {
-			return nil, damage(errTooMuch.Error())
+			return damage(errTooMuch.Error())
 		}
-		metadata[name] = value
+		if err := do(name, value); err != nil {
+			return err
+		}
 	}
 	p.total = MaxFile - left
-	return metadata, nil
+	return nil
 }
 
+// readOne reads into p.buf.
 func (p *properties) readOne(dir int, name string, most int) ([]byte, error) {
 	fd, err := openFile(dir, name)
 	if err == unix.ENOENT {
@@ -90,7 +107,7 @@ func (p *properties) readOne(dir int, name string, most int) ([]byte, error) {
 	if int64(n) != st.Size {
 		return nil, damage("its property " + quote(name) + " changes while it is read")
 	}
-	return append([]byte{}, p.buf[:n]...), nil
+	return p.buf[:n], nil
 }
 
 // readFull fills buf or stops at the end of the file.

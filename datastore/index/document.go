@@ -1,0 +1,157 @@
+package index
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+
+	bleve "github.com/blevesearch/bleve_index_api"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/datastore/index/xapian"
+)
+
+// Entry is what is indexed of an entry.
+type Entry struct {
+	UID datastore.UID
+	// Properties are its metadata; preview need not be among them.
+	Properties map[string]string
+	// Extra is kept with the entry, for whoever made the index: where its
+	// metadata is, or how it was found.
+	Extra []byte
+}
+
+// Fields of a document. Their names are in every posting: they are short.
+const (
+	idField     = "_id"
+	textField   = "t" // words, each behind the letter of its property's field
+	valueField  = "v" // whole values of the properties in xapian.Fields
+	storedField = "s" // what is sorted by, see columns
+)
+
+// Properties that Sugar's datastore does not index as text.
+var notText = map[string]bool{"timestamp": true, "preview": true, "launch-times": true}
+
+// numbers are properties that it reads as one.
+var numbers = map[string]bool{"timestamp": true, "creation_time": true, "filesize": true}
+
+// maxTerm is the longest term that Xapian takes, in bytes.
+const maxTerm = 245
+
+// document is an Entry in Bleve's terms: its words are cut before Bleve sees it.
+type document struct {
+	id     string
+	words  bleve.TokenFrequencies
+	length int
+	values bleve.TokenFrequencies
+	stored []byte
+}
+
+func newDocument(e *Entry) *document {
+	d := &document{
+		id:     string(e.UID),
+		words:  make(bleve.TokenFrequencies, 128),
+		values: make(bleve.TokenFrequencies, 8),
+	}
+	sort := sortable{timestamp: none, filesize: none, creation: none}
+	for name, value := range e.Properties {
+		if numbers[name] {
+			n, ok := pythonInt(value)
+			if ok {
+				sort.set(name, n)
+				value = strconv.FormatInt(n, 10)
+			}
+			if n == 0 && ok {
+				continue // what is nothing to Python is not indexed
+			}
+		}
+		if name == "title" {
+			sort.title = pythonStrip(value)
+		}
+		if !notText[name] && value != "" && name != "uid" {
+			d.add(name, value)
+		}
+	}
+	d.add("uid", string(e.UID))
+	d.stored = append(sort.appendTo(nil), e.Extra...)
+	return d
+}
+
+// gap is what Xapian's TermGenerator leaves between the words of two properties,
+// so that no phrase spans them.
+const gap = 100
+
+// add indexes a property.
+func (d *document) add(name, value string) {
+	field, known := xapian.Fields[name]
+	if known {
+		if whole := string(field) + value; 1+len(whole) <= maxTerm {
+			d.values[whole] = &bleve.TokenFreq{Term: []byte(whole)}
+			d.values[whole].SetFrequency(1)
+		}
+	} else {
+		field = xapian.OtherFields
+	}
+	xapian.Terms(value, func(term []byte) {
+		d.length++
+		key := make([]byte, 1+len(term))
+		key[0] = field
+		copy(key[1:], term)
+		freq := d.words[string(key)]
+		if freq == nil {
+			freq = &bleve.TokenFreq{Term: key}
+			d.words[string(key)] = freq
+		}
+		freq.Locations = append(freq.Locations, &bleve.TokenLocation{Position: d.length})
+		freq.SetFrequency(len(freq.Locations))
+	})
+	d.length += gap
+}
+
+func (d *document) ID() string { return d.id }
+
+func (d *document) VisitFields(visit bleve.FieldVisitor) {
+	visit(&field{name: idField, value: []byte(d.id), options: bleve.IndexField | bleve.StoreField | bleve.SkipFreqNorm,
+		length: 1, terms: bleve.TokenFrequencies{d.id: {Term: []byte(d.id)}}})
+	visit(&field{name: textField, options: bleve.IndexField | bleve.IncludeTermVectors, length: len(d.words), terms: d.words})
+	visit(&field{name: valueField, options: bleve.IndexField | bleve.SkipFreqNorm, length: len(d.values), terms: d.values})
+	visit(&field{name: storedField, value: d.stored, options: bleve.StoreField})
+}
+
+func (d *document) AddIDField()                                {} // VisitFields has it
+func (d *document) VisitComposite(bleve.CompositeFieldVisitor) {}
+func (d *document) HasComposite() bool                         { return false }
+func (d *document) Size() int                                  { return 0 }
+func (d *document) NumPlainTextBytes() uint64                  { return 0 }
+func (d *document) StoredFieldsBytes() uint64                  { return uint64(len(d.id) + len(d.stored)) }
+func (d *document) Indexed() bool                              { return true }
+
+// field is one of a document.
+type field struct {
+	name    string
+	value   []byte
+	options bleve.FieldIndexingOptions
+	length  int
+	terms   bleve.TokenFrequencies
+}
+
+func (f *field) Name() string                                     { return f.name }
+func (f *field) Value() []byte                                    { return f.value }
+func (f *field) ArrayPositions() []uint64                         { return nil }
+func (f *field) EncodedFieldType() byte                           { return 't' }
+func (f *field) Analyze()                                         {} // done before
+func (f *field) Options() bleve.FieldIndexingOptions              { return f.options }
+func (f *field) AnalyzedLength() int                              { return f.length }
+func (f *field) AnalyzedTokenFrequencies() bleve.TokenFrequencies { return f.terms }
+func (f *field) NumPlainTextBytes() uint64                        { return 0 }
+
+// pythonStrip is what Python's str.strip() leaves.
+func pythonStrip(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f })
+}
+
+// pythonInt is what dbus.Int32 makes of it.
+func pythonInt(s string) (int64, bool) {
+	n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 32)
+	return n, err == nil
+}

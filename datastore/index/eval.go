@@ -1,0 +1,192 @@
+package index
+
+import (
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	segment "github.com/blevesearch/scorch_segment_api/v2"
+
+	"github.com/sugarlabs/xo-backupd/datastore/index/xapian"
+)
+
+// text is what of a segment fits a text query.
+func (p *part) text(q *xapian.Query) (*roaring.Bitmap, error) {
+	switch q.Op {
+	case xapian.Term:
+		return p.anyOf(textField, termsOf(q))
+	case xapian.Wildcard:
+		docs := roaring.New()
+		for _, prefix := range termsOf(q) {
+			some, err := p.startingWith(textField, prefix)
+			if err != nil {
+				return nil, err
+			}
+			docs.Or(some)
+		}
+		return docs, nil
+	case xapian.Phrase, xapian.Near:
+		return p.near(q)
+	}
+	return p.combine(q)
+}
+
+// termsOf are the terms that stand for a word in each of its fields.
+func termsOf(word *xapian.Query) []string {
+	terms := make([]string, len(word.Fields))
+	for i := range len(word.Fields) {
+		terms[i] = word.Fields[i:i+1] + word.Text
+	}
+	return terms
+}
+
+// combine puts together what the parts of a query fit.
+func (p *part) combine(q *xapian.Query) (docs *roaring.Bitmap, err error) {
+	for i, sub := range q.Subs {
+		some, err := p.text(sub)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case i == 0:
+			docs = some
+		case q.Op == xapian.And:
+			docs.And(some)
+		case q.Op == xapian.Or:
+			docs.Or(some)
+		case q.Op == xapian.Xor:
+			docs.Xor(some)
+		case q.Op == xapian.AndNot:
+			docs.AndNot(some)
+		}
+		if docs.IsEmpty() && (q.Op == xapian.And || q.Op == xapian.AndNot) {
+			break // nothing adds to it
+		}
+	}
+	return docs, nil
+}
+
+// near are the documents in which words stand close together: in one and the same
+// field where all of them are looked for in the same ones, else in any.
+func (p *part) near(q *xapian.Query) (*roaring.Bitmap, error) {
+	docs := roaring.New()
+	for _, terms := range alternatives(q.Subs) {
+		some, err := p.nearTerms(q, terms)
+		if err != nil {
+			return nil, err
+		}
+		docs.Or(some)
+	}
+	return docs, nil
+}
+
+// alternatives are the ways in which words can be near: for each of the words,
+// the terms of which one has to be there.
+func alternatives(words []*xapian.Query) [][][]string {
+	uniform := !slices.ContainsFunc(words, func(w *xapian.Query) bool { return w.Fields != words[0].Fields })
+	if !uniform {
+		one := make([][]string, len(words))
+		for i, w := range words {
+			one[i] = termsOf(w)
+		}
+		return [][][]string{one}
+	}
+	all := make([][][]string, len(words[0].Fields))
+	for f := range all {
+		for _, w := range words {
+			all[f] = append(all[f], termsOf(w)[f:f+1])
+		}
+	}
+	return all
+}
+
+func (p *part) nearTerms(q *xapian.Query, words [][]string) (*roaring.Bitmap, error) {
+	docs := roaring.New()
+	candidates, err := p.anyOf(textField, words[0])
+	for _, terms := range words[1:] {
+		if err != nil || candidates.IsEmpty() {
+			return docs, err
+		}
+		var some *roaring.Bitmap
+		some, err = p.anyOf(textField, terms)
+		if err == nil {
+			candidates.And(some)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	places, err := p.places(words)
+	if err != nil {
+		return nil, err
+	}
+	for i := candidates.Iterator(); i.HasNext(); {
+		n := i.Next()
+		at := make([][]int, len(places))
+		for w, terms := range places {
+			if at[w], err = positions(terms, n); err != nil {
+				return nil, err
+			}
+		}
+		if q.Op == xapian.Phrase && inOrder(at, q.Window) || q.Op == xapian.Near && together(words, at, q.Window) {
+			docs.Add(n)
+		}
+	}
+	return docs, nil
+}
+
+// places read, for each of the words, where its terms stand.
+func (p *part) places(words [][]string) ([][]*place, error) {
+	dictionary, err := p.Segment().Dictionary(textField)
+	if err != nil {
+		return nil, err
+	}
+	all := make([][]*place, len(words))
+	for w, terms := range words {
+		for _, term := range terms {
+			list, err := dictionary.PostingsList([]byte(term), nil, nil)
+			if err != nil {
+				return nil, err
+			}
+			all[w] = append(all[w], &place{postings: list.Iterator(true, false, true, nil)})
+		}
+	}
+	return all, nil
+}
+
+// place reads where a term stands, document by document, in order.
+type place struct {
+	postings segment.PostingsIterator
+	now      segment.Posting // nil: none yet, or none any more
+	begun    bool
+}
+
+// in are the positions in a document.
+func (t *place) in(document uint32) (at []int, err error) {
+	if !t.begun || t.now != nil && t.now.Number() < uint64(document) {
+		t.begun = true
+		if t.now, err = t.postings.Advance(uint64(document)); err != nil {
+			return nil, err
+		}
+	}
+	if t.now == nil || t.now.Number() != uint64(document) {
+		return nil, nil
+	}
+	for _, l := range t.now.Locations() {
+		at = append(at, int(l.Pos()))
+	}
+	return at, nil
+}
+
+// positions of any of the terms in a document, rising.
+func positions(terms []*place, document uint32) ([]int, error) {
+	var all []int
+	for _, t := range terms {
+		at, err := t.in(document)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, at...)
+	}
+	slices.Sort(all)
+	return all, nil
+}

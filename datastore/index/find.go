@@ -1,0 +1,210 @@
+package index
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/blevesearch/bleve/v2/index/scorch"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/datastore/index/xapian"
+)
+
+// Hit is an entry that was found.
+type Hit struct {
+	UID   datastore.UID
+	Extra string // of the Entry
+}
+
+// Find answers the page that q asks for, and how many there are in all.
+func (x *Index) Find(ctx context.Context, q *Query) (page []Hit, total int, err error) {
+	defer recovered(&err)
+	var found []*row
+	err = x.view(func(parts []part) error {
+		for _, p := range parts {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			docs, err := p.match(q)
+			if err != nil {
+				return err
+			}
+			for i := docs.Iterator(); i.HasNext(); {
+				found = append(found, &p.rows[i.Next()])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	total = len(found)
+	x.sort(found, q)
+	from := min(q.offset, total)
+	for _, r := range found[from:min(from+q.limit, total)] {
+		page = append(page, Hit{r.uid, r.extra})
+	}
+	return page, total, nil
+}
+
+// view calls do with the parts of the index as it is now; they are good until it
+// returns.
+func (x *Index) view(do func([]part) error) error {
+	reader, err := x.bleve.Reader()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	defer reader.Close()
+	parts, err := x.parts(reader.(*scorch.IndexSnapshot))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	return do(parts)
+}
+
+// match is what of a segment fits a query.
+func (p *part) match(q *Query) (*roaring.Bitmap, error) {
+	docs := p.all()
+	if q.nothing {
+		return roaring.New(), nil
+	}
+	for _, terms := range q.values {
+		some, err := p.anyOf(valueField, terms)
+		if err != nil {
+			return nil, err
+		}
+		docs.And(some)
+	}
+	for _, r := range q.ranges {
+		docs.And(p.inRange(r))
+	}
+	if q.text != nil {
+		some, err := p.text(q.text)
+		if err != nil {
+			return nil, err
+		}
+		docs.And(some)
+	}
+	return docs, nil
+}
+
+// all documents that have not been replaced.
+func (p *part) all() *roaring.Bitmap {
+	docs := roaring.New()
+	docs.AddRange(0, uint64(len(p.rows)))
+	if gone := p.Deleted(); gone != nil {
+		docs.AndNot(gone)
+	}
+	return docs
+}
+
+func (p *part) inRange(r numberRange) *roaring.Bitmap {
+	docs := roaring.New()
+	for n := range p.rows {
+		value := r.of(&p.rows[n])
+		if slices.ContainsFunc(r.between, func(b [2]float64) bool { return b[0] <= value && value <= b[1] }) {
+			docs.Add(uint32(n))
+		}
+	}
+	return docs
+}
+
+// sort brings what was found into the order that q asks for. What is equal there
+// is in the order of Sugar's index where that is known, else the newest first, and
+// then by uid.
+func (x *Index) sort(found []*row, q *Query) {
+	x.mu.Lock()
+	rank := x.rank
+	x.mu.Unlock()
+	slices.SortFunc(found, func(a, b *row) int {
+		if c := q.order.compare(a, b); c != 0 {
+			if q.order.falling {
+				return -c
+			}
+			return c
+		}
+		return cmp.Or(
+			cmp.Compare(rankOf(rank, a.uid), rankOf(rank, b.uid)),
+			cmp.Compare(b.timestamp, a.timestamp),
+			cmp.Compare(a.uid, b.uid))
+	})
+}
+
+func rankOf(rank map[datastore.UID]uint32, uid datastore.UID) uint32 {
+	if n, ok := rank[uid]; ok {
+		return n
+	}
+	return ^uint32(0)
+}
+
+// Rank tells the index in which order Sugar's own has its entries, which breaks
+// ties there. What is added to it later comes behind.
+func (x *Index) Rank(uids []datastore.UID) {
+	rank := make(map[datastore.UID]uint32, len(uids))
+	for n, uid := range uids {
+		rank[uid] = uint32(n)
+	}
+	x.mu.Lock()
+	x.rank = rank
+	x.mu.Unlock()
+}
+
+// follow keeps the ranks as Sugar does: what is new is last, what is replaced keeps
+// its place.
+func (x *Index) follow(entries []*Entry, removed []datastore.UID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.rank == nil {
+		return
+	}
+	// Searches may read the old one.
+	next, last := make(map[datastore.UID]uint32, len(x.rank)+len(entries)), uint32(0)
+	for uid, n := range x.rank {
+		next[uid] = n
+		last = max(last, n)
+	}
+	for _, uid := range removed {
+		delete(next, uid)
+	}
+	for _, e := range entries {
+		if _, ok := next[e.UID]; !ok {
+			last++
+			next[e.UID] = last
+		}
+	}
+	x.rank = next
+}
+
+// Activities are the values of the property activity, sorted.
+func (x *Index) Activities() (names []string, err error) {
+	defer recovered(&err)
+	seen := map[string]bool{}
+	err = x.view(func(parts []part) error {
+		for _, p := range parts {
+			if err := p.values(xapian.Fields["activity"], seen); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return slices.Sorted(maps.Keys(seen)), err
+}
+
+// extras are the Extra of each entry.
+func (x *Index) extras() (map[datastore.UID]string, error) {
+	all := map[datastore.UID]string{}
+	err := x.view(func(parts []part) error {
+		for _, p := range parts {
+			for i := p.all().Iterator(); i.HasNext(); {
+				r := &p.rows[i.Next()]
+				all[r.uid] = r.extra
+			}
+		}
+		return nil
+	})
+	return all, err
+}

@@ -1,0 +1,235 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/blevesearch/bleve/v2/index/scorch"
+	bleve "github.com/blevesearch/bleve_index_api"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+)
+
+// Index is an index that is open. Its methods may be called at the same time.
+type Index struct {
+	dir   string
+	bleve bleve.Index
+	queue *bleve.AnalysisQueue
+	state string
+
+	updating sync.Mutex
+	changed  bool // since it was opened: what the sums say is no longer true
+
+	mu   sync.Mutex
+	rows map[uint64]rows // by the number of their segment
+	rank map[datastore.UID]uint32
+}
+
+// ErrUnusable is why an index has to be built anew.
+var ErrUnusable = errors.New("the index cannot be used")
+
+// Open opens the index in dir. One that is missing, damaged, of another version
+// or that was not closed is ErrUnusable.
+func Open(dir string) (x *Index, err error) {
+	defer recovered(&err)
+	state, err := checkSums(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	x = &Index{dir: dir, state: state, rows: map[uint64]rows{}, queue: bleve.NewAnalysisQueue(1)}
+	x.bleve, err = scorch.NewScorch(scorch.Name, map[string]any{
+		"path":         dir,
+		"unsafe_batch": true, // what a power cut takes is built anew
+		"bolt_timeout": "5s",
+		// What has been replaced is of no use to anybody.
+		"numSnapshotsToKeep": 1,
+	}, x.queue)
+	if err == nil {
+		err = x.bleve.Open()
+	}
+	if err != nil {
+		x.queue.Close()
+		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	return x, nil
+}
+
+// recovered makes an error of a panic: Bleve has some for files that it does not
+// like.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", ErrUnusable, p)
+	}
+}
+
+// batchSize is how many documents are in memory at once while an index is built.
+const batchSize = 250
+
+// Build makes an index of entries in dir, in place of what is there. The state is
+// whatever State shall answer.
+func Build(ctx context.Context, dir, state string, entries iter.Seq2[*Entry, error]) (err error) {
+	defer recovered(&err)
+	temp := dir + ".new"
+	if err := errors.Join(os.RemoveAll(temp), os.MkdirAll(temp, 0o700)); err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	if err := build(ctx, temp, entries); err != nil {
+		return err
+	}
+	if err := writeSums(temp, state); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.Rename(temp, dir)
+}
+
+func build(ctx context.Context, dir string, entries iter.Seq2[*Entry, error]) error {
+	b, err := scorch.NewBuilder(map[string]any{"path": dir, "buildPathPrefix": dir, "batchSize": batchSize, "mergeMax": 40})
+	if err != nil {
+		return err
+	}
+	documents, stop := cut(ctx, entries)
+	defer stop()
+	n := 0
+	for d := range documents {
+		if d.err != nil {
+			return d.err
+		}
+		if err := b.Index(d.document); err != nil {
+			return err
+		}
+		n++
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if n == 0 {
+		return buildEmpty(dir)
+	}
+	return b.Close()
+}
+
+// buildEmpty makes an index without documents, which Bleve's builder cannot.
+func buildEmpty(dir string) error {
+	x, err := scorch.NewScorch(scorch.Name, map[string]any{"path": dir}, nil)
+	if err == nil {
+		err = x.Open()
+	}
+	if err != nil {
+		return err
+	}
+	return x.Close()
+}
+
+// cutDocument is a document, or why there are no more.
+type cutDocument struct {
+	*document
+	err error
+}
+
+// cut reads entries and cuts them into words beside the one who writes them. stop
+// ends it and waits for that.
+func cut(ctx context.Context, entries iter.Seq2[*Entry, error]) (<-chan cutDocument, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	out := make(chan cutDocument, 16)
+	go func() {
+		defer close(out)
+		for e, err := range entries {
+			d := cutDocument{err: err}
+			if err == nil {
+				d.document = newDocument(e)
+			}
+			select {
+			case out <- d:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return out, func() {
+		cancel()
+		for range out {
+		}
+	}
+}
+
+// State answers what the index was built or closed with.
+func (x *Index) State() string { return x.state }
+
+// Update puts entries into the index, in the place of those with the same uid,
+// and takes others out of it.
+func (x *Index) Update(entries []*Entry, removed []datastore.UID) (err error) {
+	if len(entries)+len(removed) == 0 {
+		return nil
+	}
+	defer recovered(&err)
+	x.updating.Lock()
+	defer x.updating.Unlock()
+	if !x.changed {
+		// From here on it is true again only when it has been closed.
+		if err := removeSums(x.dir); err != nil {
+			return err
+		}
+		x.changed = true
+	}
+	batch := bleve.NewBatch()
+	for _, e := range entries {
+		batch.Update(newDocument(e))
+	}
+	for _, uid := range removed {
+		batch.Delete(string(uid))
+	}
+	if err := x.bleve.Batch(batch); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	x.follow(entries, removed)
+	return nil
+}
+
+// Close closes the index; with another state it answers that the next time.
+func (x *Index) Close(state string) (err error) {
+	defer recovered(&err)
+	x.updating.Lock()
+	defer x.updating.Unlock()
+	err = x.settle()
+	err = errors.Join(err, x.bleve.Close())
+	x.queue.Close()
+	if err != nil || !x.changed && state == x.state {
+		return err
+	}
+	return writeSums(x.dir, state)
+}
+
+// settle waits until all is in files, as far as Bleve lets one.
+func (x *Index) settle() error {
+	if !x.changed {
+		return nil
+	}
+	persisted := make(chan error, 1)
+	batch := bleve.NewBatch()
+	batch.SetInternal([]byte("closed"), []byte(x.state))
+	batch.SetPersistedCallback(func(err error) { persisted <- err })
+	if err := x.bleve.Batch(batch); err != nil {
+		return err
+	}
+	return <-persisted
+}
+
+// Memory gives back what searching took.
+func (x *Index) forget() {
+	x.mu.Lock()
+	clear(x.rows)
+	x.mu.Unlock()
+	runtime.GC()
+}

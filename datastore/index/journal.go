@@ -1,0 +1,302 @@
+package index
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"sync"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+)
+
+// Journal is the index of the Journal that is here, and follows it. It is opened
+// when it is first asked for something, and built anew, without a word, where it
+// cannot be used.
+type Journal struct {
+	dir  string
+	open func() (*datastore.Store, error)
+
+	mu    sync.Mutex // held by whoever searches or changes what is below
+	store *datastore.Store
+	index *Index // nil: closed
+
+	hints hints
+	clean datastore.Stamp // ds_clean's, when the index was like the Journal
+}
+
+// hints are entries that are said to have changed. They have a lock of their own:
+// who says so must not have to wait.
+type hints struct {
+	mu   sync.Mutex
+	uids map[datastore.UID]bool
+}
+
+// NewJournal is the index in dir of the Journal that open opens. Nothing is read
+// yet.
+func NewJournal(dir string, open func() (*datastore.Store, error)) *Journal {
+	return &Journal{dir: dir, open: open}
+}
+
+// Changed says that an entry was made, changed or deleted. It costs nothing; the
+// next search looks.
+func (j *Journal) Changed(uid datastore.UID) {
+	j.hints.mu.Lock()
+	defer j.hints.mu.Unlock()
+	if j.hints.uids == nil {
+		j.hints.uids = map[datastore.UID]bool{}
+	}
+	j.hints.uids[uid] = true
+}
+
+func (h *hints) take() map[datastore.UID]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	uids := h.uids
+	h.uids = nil
+	return uids
+}
+
+// Find answers as Index.Find does, of the Journal as it is now.
+func (j *Journal) Find(ctx context.Context, q *Query) (page []Hit, total int, err error) {
+	err = j.use(ctx, func(x *Index) error {
+		page, total, err = x.Find(ctx, q)
+		return err
+	})
+	return page, total, err
+}
+
+// Activities answers as Index.Activities does.
+func (j *Journal) Activities(ctx context.Context) (names []string, err error) {
+	err = j.use(ctx, func(x *Index) error {
+		names, err = x.Activities()
+		return err
+	})
+	return names, err
+}
+
+// use calls do with the index as the Journal is now. Where the index turns out to
+// be damaged it is built anew, once.
+func (j *Journal) use(ctx context.Context, do func(*Index) error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.follow(ctx)
+	if err == nil {
+		err = do(j.index)
+	}
+	if !errors.Is(err, ErrUnusable) {
+		return err
+	}
+	if err := j.rebuild(ctx, nil); err != nil {
+		return err
+	}
+	return do(j.index)
+}
+
+// Rank hands on the order of Sugar's own index, see Index.Rank.
+func (j *Journal) Rank(uids []datastore.UID) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.index != nil {
+		j.index.Rank(uids)
+	}
+}
+
+// IsOpen tells whether the index is open, so that hints are worth while.
+func (j *Journal) IsOpen() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.index != nil
+}
+
+// Rebuild makes the index anew. progress is told how many entries are in it.
+func (j *Journal) Rebuild(ctx context.Context, progress func(done int)) (entries int, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.rebuild(ctx, func(n int) { entries = n; progress(n) }); err != nil {
+		return 0, err
+	}
+	return entries, nil
+}
+
+// Close closes the index. It is opened again when it is needed.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.index == nil {
+		return nil
+	}
+	// Whatever was said or not said: when it is opened again, what it has been
+	// like is what counts.
+	err := j.compare(context.Background())
+	x := j.index
+	j.index, j.store = nil, nil
+	return errors.Join(err, x.Close(stateOf(j.clean)))
+}
+
+// follow opens the index if need be, and brings it up to the Journal.
+func (j *Journal) follow(ctx context.Context) error {
+	if j.index == nil {
+		if err := j.openIndex(ctx); err != nil {
+			return err
+		}
+	}
+	changed := j.hints.take()
+	clean := j.store.CleanStamp()
+	switch {
+	case len(changed) > 0:
+		if err := j.reread(changed); err != nil {
+			return err
+		}
+		j.clean = clean
+	case clean != j.clean || clean == datastore.Stamp{}:
+		// Nobody has said what: Sugar does not run, or was faster than its word.
+		return j.compare(ctx)
+	}
+	return nil
+}
+
+func (j *Journal) openIndex(ctx context.Context) error {
+	store, err := j.open()
+	if err != nil {
+		return err
+	}
+	j.store, j.clean = store, datastore.Stamp{}
+	if j.index, err = Open(j.dir); err != nil {
+		j.index = nil
+		return j.rebuild(ctx, nil)
+	}
+	if clean := store.CleanStamp(); stateOf(clean) == j.index.State() {
+		j.clean = clean
+	}
+	return nil
+}
+
+// stateOf is the state of an index of a Journal: the ds_clean that it is like.
+func stateOf(clean datastore.Stamp) string {
+	return fmt.Sprintf("%d %d %d", clean.Inode, clean.Modified, clean.Changed)
+}
+
+func (j *Journal) rebuild(ctx context.Context, progress func(int)) error {
+	if j.store == nil {
+		store, err := j.open()
+		if err != nil {
+			return err
+		}
+		j.store = store
+	}
+	if j.index != nil {
+		_ = j.index.Close("")
+		j.index = nil
+	}
+	j.hints.take()
+	clean := j.store.CleanStamp()
+	if err := Build(ctx, j.dir, stateOf(clean), j.entries(ctx, progress)); err != nil {
+		return err
+	}
+	x, err := Open(j.dir)
+	if err != nil {
+		return err
+	}
+	j.index, j.clean = x, clean
+	return nil
+}
+
+// entries are those of the Journal.
+func (j *Journal) entries(ctx context.Context, progress func(int)) iter.Seq2[*Entry, error] {
+	return func(yield func(*Entry, error) bool) {
+		n := 0
+		err := j.store.Scan(ctx, nil, func(e datastore.Scanned) error {
+			if !yield(entryOf(e), nil) {
+				return errStop
+			}
+			if n++; progress != nil {
+				progress(n)
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(nil, err)
+		}
+	}
+}
+
+var errStop = errors.New("no more is wanted")
+
+func entryOf(e datastore.Scanned) *Entry {
+	b := make([]byte, 0, 24)
+	for _, n := range []int64{e.Stamp.Inode, e.Stamp.Modified, e.Stamp.Changed} {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	return &Entry{UID: e.UID, Properties: e.Properties, Extra: b}
+}
+
+func stampIn(extra string) (s datastore.Stamp) {
+	if len(extra) != 24 {
+		return s
+	}
+	number := func(at int) int64 { return int64(binary.BigEndian.Uint64([]byte(extra[at : at+8]))) }
+	return datastore.Stamp{Inode: number(0), Modified: number(8), Changed: number(16)}
+}
+
+// reread brings some entries up to date.
+func (j *Journal) reread(uids map[datastore.UID]bool) error {
+	var changed []*Entry
+	var gone []datastore.UID
+	for uid := range uids {
+		e, err := j.store.ScanEntry(uid)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			gone = append(gone, uid)
+		case err != nil:
+			return err
+		default:
+			changed = append(changed, entryOf(e))
+		}
+	}
+	return j.index.Update(changed, gone)
+}
+
+// most is how many entries are brought up to date one by one; for more it is
+// cheaper to build all anew.
+const most = 500
+
+// compare finds what has changed since it was indexed by the stamps of the
+// entries: that costs one lstat each.
+func (j *Journal) compare(ctx context.Context) error {
+	clean := j.store.CleanStamp()
+	known, err := j.index.extras()
+	if err != nil {
+		return err
+	}
+	var changed []*Entry
+	tooMany := false
+	err = j.store.Scan(ctx, func(uid datastore.UID, s datastore.Stamp) bool {
+		extra, ok := known[uid]
+		delete(known, uid)
+		return ok && stampIn(extra) == s
+	}, func(e datastore.Scanned) error {
+		if changed = append(changed, entryOf(e)); len(changed) > most {
+			tooMany = true
+			return errStop
+		}
+		return nil
+	})
+	if tooMany {
+		return j.rebuild(ctx, nil)
+	}
+	if err != nil {
+		return err
+	}
+	var gone []datastore.UID
+	for uid := range known {
+		gone = append(gone, uid)
+	}
+	if err := j.index.Update(changed, gone); err != nil {
+		return err
+	}
+	j.clean = clean
+	return nil
+}

@@ -1,0 +1,140 @@
+package datastore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stamp tells whether the metadata of an entry is still what it was when it was
+// read, or whether Sugar's datastore has changed anything. It is comparable; the
+// zero Stamp is that of nothing.
+type Stamp struct{ Inode, Modified, Changed int64 }
+
+func (s stamp) public() Stamp { return Stamp{int64(s.ino), s.mtime, s.ctime} }
+
+// CleanStamp is the stamp of ds_clean, which Sugar's datastore makes anew after
+// every change; the zero Stamp while there is none.
+func (s *Store) CleanStamp() Stamp {
+	var st unix.Stat_t
+	if unix.Lstat(s.dir+"/ds_clean", &st) != nil {
+		return Stamp{}
+	}
+	return stampOf(&st).public()
+}
+
+// Scanned is an entry's metadata as it is read for an index: without looking at
+// the data, and without any care for what changes meanwhile. Whoever needs the
+// truth compares the Stamp later.
+type Scanned struct {
+	UID        UID
+	Stamp      Stamp
+	Properties map[string]string // without preview
+}
+
+// Scan calls each for every entry that can be read, in no order, except for those
+// that known says it has with that stamp. What cannot be read is left out.
+func (s *Store) Scan(ctx context.Context, known func(UID, Stamp) bool, each func(Scanned) error) error {
+	folders, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("datastore: %w", err)
+	}
+	var r scanner
+	for _, f := range folders {
+		if len(f.Name()) != 2 || !f.IsDir() {
+			continue
+		}
+		if err := r.folder(ctx, s.dir+"/"+f.Name(), known, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ScanEntry reads one entry as Scan does; fs.ErrNotExist where there is none that
+// can be read.
+func (s *Store) ScanEntry(uid UID) (Scanned, error) {
+	fd, err := s.openFolder(uid)
+	if err != nil {
+		return Scanned{}, err
+	}
+	defer unix.Close(fd)
+	var r scanner
+	stamp, ok := metadataStamp(fd, uid)
+	if !ok {
+		return Scanned{}, fs.ErrNotExist
+	}
+	return r.entry(fd, uid, stamp)
+}
+
+// scanner keeps its buffer from entry to entry.
+type scanner struct{ properties }
+
+func (r *scanner) folder(ctx context.Context, name string, known func(UID, Stamp) bool, each func(Scanned) error) error {
+	fd, err := openDir(unix.AT_FDCWD, name)
+	if err != nil {
+		return nil
+	}
+	dir := os.NewFile(uintptr(fd), name)
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	for _, name := range names {
+		uid, err := ParseUID(name)
+		if err != nil {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		stamp, ok := metadataStamp(fd, uid)
+		if !ok || known != nil && known(uid, stamp) {
+			continue
+		}
+		e, err := r.entry(fd, uid, stamp)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = each(e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func metadataStamp(folder int, uid UID) (Stamp, bool) {
+	var st unix.Stat_t
+	if unix.Fstatat(folder, string(uid)+"/metadata", &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return Stamp{}, false
+	}
+	return stampOf(&st).public(), true
+}
+
+func (r *scanner) entry(folder int, uid UID, stamp Stamp) (Scanned, error) {
+	e := Scanned{UID: uid, Stamp: stamp, Properties: make(map[string]string, 24)}
+	err := r.each(folder, uid, func(name string, value []byte) error {
+		e.Properties[name] = string(value)
+		return nil
+	}, "preview")
+	var d damage
+	if errors.As(err, &d) {
+		return e, fs.ErrNotExist
+	}
+	if _, ok := e.Properties["filesize"]; !ok && err == nil {
+		// Sugar adds it when it indexes the entry.
+		var st unix.Stat_t
+		if unix.Fstatat(folder, string(uid)+"/data", &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
+			e.Properties["filesize"] = fmt.Sprint(st.Size)
+		}
+	}
+	return e, err
+}
