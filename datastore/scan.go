@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -137,4 +138,75 @@ func (r *scanner) entry(folder int, uid UID, stamp Stamp) (Scanned, error) {
 		}
 	}
 	return e, err
+}
+
+// Retrieve reads properties of an entry, all if no names are given, and the size of
+// its data, 0 where it has none. What cannot be read is left out; an entry that is
+// not there is fs.ErrNotExist.
+func (s *Store) Retrieve(uid UID, names []string) (properties map[string][]byte, size int64, err error) {
+	fd, err := s.openFolder(uid)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer unix.Close(fd)
+	if _, ok := metadataStamp(fd, uid); !ok {
+		return nil, 0, fs.ErrNotExist
+	}
+	var r scanner
+	properties = make(map[string][]byte, max(len(names), 24))
+	if len(names) == 0 {
+		err = r.each(fd, uid, func(name string, value []byte) error {
+			properties[name] = append([]byte{}, value...)
+			return nil
+		})
+	} else {
+		err = r.some(fd, uid, names, properties)
+	}
+	var d damage
+	if errors.As(err, &d) {
+		err = nil
+	}
+	var st unix.Stat_t
+	if unix.Fstatat(fd, string(uid)+"/data", &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
+		size = st.Size
+	}
+	return properties, size, err
+}
+
+// some reads only the properties of those names.
+func (r *scanner) some(folder int, uid UID, names []string, into map[string][]byte) error {
+	fd, err := openDir(folder, string(uid)+"/metadata")
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for _, name := range names {
+		if checkProperty(name) != nil {
+			continue
+		}
+		if value, err := r.readOne(fd, name, MaxFile); err == nil {
+			into[name] = append([]byte{}, value...)
+		}
+	}
+	return nil
+}
+
+// LinkData gives the data of an entry another name, as Sugar's datastore does for
+// whoever wants to look at it: a hard link, or a symbolic one to another file system.
+// fs.ErrNotExist where the entry has no data.
+func (s *Store) LinkData(uid UID, to string) error {
+	if _, err := ParseUID(string(uid)); err != nil {
+		return err
+	}
+	data := filepath.Join(s.dir, uid.folder(), string(uid), "data")
+	if info, err := os.Lstat(data); err != nil {
+		return err
+	} else if !info.Mode().IsRegular() {
+		return fmt.Errorf("entry %s: its data is no plain file", uid)
+	}
+	err := os.Link(data, to)
+	if errors.Is(err, unix.EXDEV) {
+		err = os.Symlink(data, to)
+	}
+	return err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"runtime"
 	"sync"
 
 	"github.com/blevesearch/bleve/v2/index/scorch"
@@ -205,10 +204,10 @@ func (x *Index) Close(state string) (err error) {
 	err = x.settle()
 	err = errors.Join(err, x.bleve.Close())
 	x.queue.Close()
-	if err != nil || !x.changed && state == x.state {
+	if err != nil {
 		return err
 	}
-	return writeSums(x.dir, state)
+	return writeSums(x.dir, state) // Bleve writes also where nothing has changed
 }
 
 // settle waits until all is in files, as far as Bleve lets one.
@@ -224,12 +223,4 @@ func (x *Index) settle() error {
 		return err
 	}
 	return <-persisted
-}
-
-// Memory gives back what searching took.
-func (x *Index) forget() {
-	x.mu.Lock()
-	clear(x.rows)
-	x.mu.Unlock()
-	runtime.GC()
 }

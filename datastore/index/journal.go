@@ -16,8 +16,9 @@ import (
 // when it is first asked for something, and built anew, without a word, where it
 // cannot be used.
 type Journal struct {
-	dir  string
-	open func() (*datastore.Store, error)
+	dir   string
+	open  func() (*datastore.Store, error)
+	order func(context.Context) []datastore.UID
 
 	mu    sync.Mutex // held by whoever searches or changes what is below
 	store *datastore.Store
@@ -34,10 +35,11 @@ type hints struct {
 	uids map[datastore.UID]bool
 }
 
-// NewJournal is the index in dir of the Journal that open opens. Nothing is read
-// yet.
-func NewJournal(dir string, open func() (*datastore.Store, error)) *Journal {
-	return &Journal{dir: dir, open: open}
+// NewJournal is the index in dir of the Journal that open opens. order answers the
+// entries in the order of Sugar's own index, or nil if that cannot be known now: see
+// Index.Rank. Nothing is read yet.
+func NewJournal(dir string, open func() (*datastore.Store, error), order func(context.Context) []datastore.UID) *Journal {
+	return &Journal{dir: dir, open: open, order: order}
 }
 
 // Changed says that an entry was made, changed or deleted. It costs nothing; the
@@ -93,15 +95,6 @@ func (j *Journal) use(ctx context.Context, do func(*Index) error) error {
 		return err
 	}
 	return do(j.index)
-}
-
-// Rank hands on the order of Sugar's own index, see Index.Rank.
-func (j *Journal) Rank(uids []datastore.UID) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.index != nil {
-		j.index.Rank(uids)
-	}
 }
 
 // IsOpen tells whether the index is open, so that hints are worth while.
@@ -168,6 +161,7 @@ func (j *Journal) openIndex(ctx context.Context) error {
 		j.index = nil
 		return j.rebuild(ctx, nil)
 	}
+	j.index.Rank(j.order(ctx))
 	if clean := store.CleanStamp(); stateOf(clean) == j.index.State() {
 		j.clean = clean
 	}
@@ -200,6 +194,7 @@ func (j *Journal) rebuild(ctx context.Context, progress func(int)) error {
 	if err != nil {
 		return err
 	}
+	x.Rank(j.order(ctx))
 	j.index, j.clean = x, clean
 	return nil
 }

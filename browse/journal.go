@@ -1,0 +1,129 @@
+package browse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/datastore/index"
+)
+
+// journal is the shelf of the Journal that is here.
+type journal struct {
+	cfg   Config
+	index *index.Journal
+
+	mu        sync.Mutex // held for no call of the index
+	following bool
+	opened    *datastore.Store
+}
+
+func newJournal(cfg Config) *journal {
+	j := &journal{cfg: cfg}
+	j.index = index.NewJournal(filepath.Join(cfg.CacheDir, "index"), j.open, j.order)
+	return j
+}
+
+// open is called when the index is to be read: from then on the bus tells what
+// changes.
+func (j *journal) open() (*datastore.Store, error) {
+	if err := os.MkdirAll(j.cfg.CacheDir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := j.follow(); err != nil {
+		return nil, fmt.Errorf("session bus: %w", err)
+	}
+	return j.store()
+}
+
+func (j *journal) follow() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.following {
+		return nil
+	}
+	err := j.cfg.Datastore.Follow(context.Background())
+	j.following = err == nil
+	return err
+}
+
+// store is the Journal's folder.
+func (j *journal) store() (_ *datastore.Store, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.opened == nil {
+		j.opened, err = datastore.Open(j.cfg.Profile.Datastore(), nil)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{Code: "Failed", Message: "There is no Journal on this laptop yet.", Err: err}
+	}
+	return j.opened, err
+}
+
+// order is known while Sugar's datastore runs.
+func (j *journal) order(ctx context.Context) []datastore.UID {
+	uids, err := j.cfg.Datastore.Order(ctx)
+	if err != nil {
+		j.cfg.Log.Warn("entries of the same time may be in another order than in Sugar", "error", err)
+	}
+	return uids
+}
+
+func (j *journal) changed(uid datastore.UID) {
+	j.mu.Lock()
+	following := j.following
+	j.mu.Unlock()
+	if following {
+		j.index.Changed(uid)
+	}
+}
+
+func (j *journal) close() error {
+	err := j.index.Close()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.following {
+		j.following = false
+		err = errors.Join(err, j.cfg.Datastore.Unfollow(context.Background()))
+	}
+	return err
+}
+
+func (j *journal) find(ctx context.Context, q *index.Query) ([]index.Hit, int, error) {
+	return j.index.Find(ctx, q)
+}
+
+func (j *journal) activities(ctx context.Context) ([]string, error) { return j.index.Activities(ctx) }
+
+func (j *journal) hit(_ context.Context, uid datastore.UID) (index.Hit, error) {
+	return index.Hit{UID: uid}, nil // whether it is there is found out by reading it
+}
+
+func (j *journal) properties(_ context.Context, hit index.Hit, names []string) (map[string]any, error) {
+	store, err := j.store()
+	if err != nil {
+		return nil, err
+	}
+	properties, size, err := store.Retrieve(hit.UID, names)
+	if err != nil {
+		return nil, ofEntry(hit.UID, err)
+	}
+	return answer(properties, string(hit.UID), size, names), nil
+}
+
+func (j *journal) file(_ context.Context, uid datastore.UID, path string) (bool, error) {
+	store, err := j.store()
+	if err != nil {
+		return false, err
+	}
+	err = store.LinkData(uid, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,62 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/sugarlabs/xo-backupd/datastore"
+)
+
+// Follow has the bus tell us what the service changes, until Unfollow. What comes
+// is for Changed.
+func (c *Client) Follow(ctx context.Context) error {
+	return c.conn.AddMatchSignalContext(ctx, match()...)
+}
+
+// Unfollow ends that.
+func (c *Client) Unfollow(ctx context.Context) error {
+	return c.conn.RemoveMatchSignalContext(ctx, match()...)
+}
+
+func match() []dbus.MatchOption {
+	return []dbus.MatchOption{dbus.WithMatchInterface(Name), dbus.WithMatchObjectPath(objectPath)}
+}
+
+// Changed tells which entry a message says was made, changed or deleted.
+func Changed(m *dbus.Message) (datastore.UID, bool) {
+	if m.Type != dbus.TypeSignal || m.Headers[dbus.FieldInterface].Value() != Name || len(m.Body) != 1 {
+		return "", false
+	}
+	switch m.Headers[dbus.FieldMember].Value() {
+	case "Created", "Updated", "Deleted":
+		text, _ := m.Body[0].(string)
+		uid, err := datastore.ParseUID(text)
+		return uid, err == nil
+	}
+	return "", false
+}
+
+// Order answers the entries in the order of the service's own index, if it runs.
+func (c *Client) Order(ctx context.Context) ([]datastore.UID, error) {
+	if running, err := c.Running(ctx); !running || err != nil {
+		return nil, err
+	}
+	var names []string
+	// It sorts by nothing what it cannot sort by; that leaves the order of its index.
+	query := map[string]dbus.Variant{"order_by": dbus.MakeVariant([]string{"+index"})}
+	if err := c.call(ctx, "find_ids", query).Store(&names); err != nil {
+		return nil, fmt.Errorf("asking Sugar's datastore for its order: %w", err)
+	}
+	uids := make([]datastore.UID, 0, len(names))
+	for _, name := range names {
+		uid, err := datastore.ParseUID(name)
+		if err != nil {
+			return nil, errors.New("Sugar's datastore has an entry that is none")
+		}
+		uids = append(uids, uid)
+	}
+	return uids, nil
+}
