@@ -70,7 +70,15 @@ func (b *Browser) on(ctx context.Context, snapshot string, do func(shelf) error)
 		return do(b.journal)
 	}
 	s, err := b.snapshots.open(ctx, snapshot)
-	if err != nil {
+	if err == nil {
+		err = do(s)
+	}
+	if !errors.Is(err, index.ErrUnusable) {
+		return err
+	}
+	b.cfg.Log.Info("what is kept of a snapshot is damaged; it is fetched anew", "snapshot", snapshot, "why", err)
+	s.drop()
+	if s, err = b.snapshots.open(ctx, snapshot); err != nil {
 		return err
 	}
 	return do(s)

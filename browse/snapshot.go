@@ -197,6 +197,12 @@ func (s *snapshot) read(hit index.Hit) (e wire.Entry, err error) {
 	return e, nil
 }
 
+// drop forgets what is kept: something of it is not what it was.
+func (s *snapshot) drop() {
+	_ = s.close()
+	_ = os.RemoveAll(s.dir)
+}
+
 func (s *snapshot) find(ctx context.Context, q *index.Query) ([]index.Hit, int, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -257,25 +263,44 @@ func (s *snapshot) previewPath(uid datastore.UID) string {
 // nil if there is none. A list without its pictures is better than none: that the
 // XS is away does not end it.
 func (s *snapshot) preview(ctx context.Context, uid datastore.UID) []byte {
-	if b, err := os.ReadFile(s.previewPath(uid)); err == nil {
-		if len(b) == 0 {
-			return nil
-		}
-		return b
+	if b, err := os.ReadFile(s.previewPath(uid)); err == nil && len(b) > 0 {
+		return pictureIn(b)
 	}
 	e, err := s.cfg.School.SnapshotEntry(ctx, s.id, uid)
 	if err != nil {
 		s.cfg.Log.Warn("a preview cannot be fetched", "snapshot", s.id, "uid", uid, "error", err)
 		return nil
 	}
-	preview := e.Metadata["preview"]
-	if err := os.MkdirAll(filepath.Join(s.dir, "previews"), 0o700); err == nil {
-		_ = os.WriteFile(s.previewPath(uid), preview, 0o600) // a cache
-	}
-	if len(preview) == 0 {
+	kept := append([]byte{previewVersion}, e.Metadata["preview"]...)
+	s.keepPreview(uid, kept)
+	return pictureIn(kept)
+}
+
+// previewVersion begins the file of a preview, so that one that a power cut left
+// empty is not taken for one that there is none of.
+const previewVersion = '1'
+
+// pictureIn is what is behind that, nil if nothing is.
+func pictureIn(kept []byte) []byte {
+	if len(kept) < 2 || kept[0] != previewVersion {
 		return nil
 	}
-	return preview
+	return kept[1:]
+}
+
+// keepPreview may fail: it is a cache.
+func (s *snapshot) keepPreview(uid datastore.UID, kept []byte) {
+	path := s.previewPath(uid)
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = os.WriteFile(path+".new", kept, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		os.Remove(path + ".new")
+	}
 }
 
 func (s *snapshot) file(ctx context.Context, uid datastore.UID, path string) (bool, error) {

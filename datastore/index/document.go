@@ -25,9 +25,15 @@ type Entry struct {
 const (
 	idField     = "_id"
 	textField   = "t" // words, each behind the letter of its property's field
-	valueField  = "v" // whole values of the properties in xapian.Fields
+	valueField  = "v" // whole values of the properties in fields
 	storedField = "s" // what is sorted by, see columns
 )
+
+// fields are the letters that Sugar's datastore puts before the terms of these
+// properties, whose whole values it indexes too; otherField is that of all others.
+var fields = map[string]byte{"uid": 'Q', "activity": 'A', "activity_id": 'I', "mime_type": 'M', "keep": 'K', "project_id": 'P'}
+
+const otherField = 'N'
 
 // Properties that Sugar's datastore does not index as text.
 var notText = map[string]bool{"timestamp": true, "preview": true, "launch-times": true}
@@ -83,14 +89,14 @@ const gap = 100
 
 // add indexes a property.
 func (d *document) add(name, value string) {
-	field, known := xapian.Fields[name]
+	field, known := fields[name]
 	if known {
 		if whole := string(field) + value; 1+len(whole) <= maxTerm {
 			d.values[whole] = &bleve.TokenFreq{Term: []byte(whole)}
 			d.values[whole].SetFrequency(1)
 		}
 	} else {
-		field = xapian.OtherFields
+		field = otherField
 	}
 	xapian.Terms(value, func(term []byte) {
 		d.length++

@@ -65,12 +65,11 @@ func (p *part) combine(q *xapian.Query) (docs *roaring.Bitmap, err error) {
 	return docs, nil
 }
 
-// near are the documents in which words stand close together: in one and the same
-// field where all of them are looked for in the same ones, else in any.
+// near are the documents in which words stand close together.
 func (p *part) near(q *xapian.Query) (*roaring.Bitmap, error) {
 	docs := roaring.New()
-	for _, terms := range alternatives(q.Subs) {
-		some, err := p.nearTerms(q, terms)
+	for _, words := range alternatives(q) {
+		some, err := p.nearTerms(q, words)
 		if err != nil {
 			return nil, err
 		}
@@ -79,22 +78,22 @@ func (p *part) near(q *xapian.Query) (*roaring.Bitmap, error) {
 	return docs, nil
 }
 
-// alternatives are the ways in which words can be near: for each of the words,
-// the terms of which one has to be there.
-func alternatives(words []*xapian.Query) [][][]string {
-	uniform := !slices.ContainsFunc(words, func(w *xapian.Query) bool { return w.Fields != words[0].Fields })
-	if !uniform {
-		one := make([][]string, len(words))
-		for i, w := range words {
-			one[i] = termsOf(w)
+// alternatives are the ways in which words can be near, all in one field: for each
+// of the words, the terms of which one has to be there.
+func alternatives(q *xapian.Query) (all [][][]string) {
+	for f := range len(q.Fields) {
+		words := make([][]string, len(q.Subs))
+		for w, sub := range q.Subs {
+			words[w] = []string{q.Fields[f:f+1] + sub.Text}
 		}
-		return [][][]string{one}
+		all = append(all, words)
 	}
-	all := make([][][]string, len(words[0].Fields))
-	for f := range all {
-		for _, w := range words {
-			all[f] = append(all[f], termsOf(w)[f:f+1])
+	if q.Fields == "" {
+		words := make([][]string, len(q.Subs))
+		for w, sub := range q.Subs {
+			words[w] = termsOf(sub)
 		}
+		all = append(all, words)
 	}
 	return all
 }

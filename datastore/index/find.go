@@ -11,7 +11,6 @@ import (
 	"github.com/blevesearch/bleve/v2/index/scorch"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
-	"github.com/sugarlabs/xo-backupd/datastore/index/xapian"
 )
 
 // Hit is an entry that was found.
@@ -185,7 +184,7 @@ func (x *Index) Activities() (names []string, err error) {
 	seen := map[string]bool{}
 	err = x.view(func(parts []part) error {
 		for _, p := range parts {
-			if err := p.values(xapian.Fields["activity"], seen); err != nil {
+			if err := p.values(fields["activity"], seen); err != nil {
 				return err
 			}
 		}

@@ -64,7 +64,7 @@ func (q *Query) set(key string, value any) (err error) {
 	case "timestamp", "filesize", "creation_time":
 		err = q.addRange(key, value)
 	default:
-		if field, ok := xapian.Fields[key]; ok {
+		if field, ok := fields[key]; ok {
 			err = q.addValues(field, value)
 		}
 	}
