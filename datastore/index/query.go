@@ -214,7 +214,7 @@ func count(value any) (int, error) {
 		return 0, err
 	}
 	if f < 0 || f > math.MaxInt32 {
-		return 0, fmt.Errorf("%.0f is out of range: 0 to %d", f, math.MaxInt32)
+		return 0, fmt.Errorf("%g is out of range: 0 to %d", f, math.MaxInt32)
 	}
 	return int(f), nil
 }

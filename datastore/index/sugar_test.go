@@ -80,7 +80,7 @@ func someProperties(r *rand.Rand, n int) map[string]string {
 }
 
 // layOut writes a Journal that Sugar has not seen yet.
-func layOut(t *testing.T, dir string, n int, r *rand.Rand) (uids []string) {
+func layOut(t testing.TB, dir string, n int, r *rand.Rand) (uids []string) {
 	t.Helper()
 	must(t, os.MkdirAll(dir, 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, "version"), []byte("6"), 0o644))
@@ -110,6 +110,7 @@ type both struct {
 	t       *testing.T
 	x       *bed.XO
 	journal *index.Journal
+	told    func()
 }
 
 func newBoth(t *testing.T, entries int) (*both, []string) {
