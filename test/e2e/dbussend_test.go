@@ -119,11 +119,7 @@ func TestDBusSend(t *testing.T) {
 	says(t, result, jobDone)
 	_, result = sendJob(t, x, "RestoreWithOptions", "string:"+ids[1][1], "dict:string:string:mode,replace,deleted,true")
 	says(t, result, jobDone)
-	after, err := x.ReadJournal(t.Context())
-	must(t, err)
-	if err := before.Diff(after); err != nil {
-		t.Error(err)
-	}
+	holds(t, x, before)
 	says(t, send(t, x, daemon, "RestoreWithOptions", "string:", "dict:string:string:mode,overwrite"), invalid)
 	says(t, send(t, x, daemon, "Restore", "string:../../etc"), invalid)
 	_, result = sendJob(t, x, "Restore", "string:2001-01-01T00-00-00Z")

@@ -130,15 +130,10 @@ func TestServerDiskFull(t *testing.T) {
 	}
 	must(t, exec.Command("mount", "-o", "remount,size=200m", root).Run())
 	done(t, x, "Backup")
-	must(t, x.Delete(t.Context(), big))
 	must(t, x.WipeJournal(t.Context()))
 	done(t, x, "Restore", "")
-	after, err := x.ReadJournal(t.Context())
-	must(t, err)
-	delete(after, big)
-	if err := before.Diff(after); err != nil {
-		t.Error(err)
-	}
+	must(t, x.Delete(t.Context(), big))
+	holds(t, x, before)
 }
 
 // A backup needs no free disk on the laptop.
@@ -167,9 +162,5 @@ func TestBackupWithAFullLaptop(t *testing.T) {
 	must(t, x.WipeJournal(t.Context()))
 	must(t, exec.Command("mount", "-o", "remount,size=300m", home).Run())
 	done(t, x, "Restore", "")
-	after, err := x.ReadJournal(t.Context())
-	must(t, err)
-	if err := before.Diff(after); err != nil {
-		t.Error(err)
-	}
+	holds(t, x, before)
 }

@@ -87,7 +87,7 @@ func TestServerAwayAndBack(t *testing.T) {
 	done(t, x, "Backup")
 
 	// Killed midway through a larger backup.
-	big, err := x.Create(t.Context(), bed.Sample{
+	_, err := x.Create(t.Context(), bed.Sample{
 		Props: map[string][]byte{"title": []byte("large")},
 		Data:  bytes.Repeat([]byte("0123456789abcdef"), 4<<20),
 	})
@@ -125,14 +125,7 @@ func TestServerAwayAndBack(t *testing.T) {
 	failed(t, x, "Busy", "Backup")
 	must(t, x.StopService(t.Context(), bed.BackupName))
 	awaitRestored(t, x)
-	after, err := x.ReadJournal(t.Context())
-	must(t, err)
-	if err := before.Diff(after); err != nil {
-		t.Error(err)
-	}
-	if _, ok := after[big]; !ok {
-		t.Error("the large entry is missing")
-	}
+	holds(t, x, before)
 	done(t, x, "Backup")
 }
 
@@ -155,11 +148,7 @@ func TestKilledDaemonGoesOn(t *testing.T) {
 				property[string](t, x, "State") // starts it again
 			}
 			awaitRestored(t, x)
-			after, err := x.ReadJournal(t.Context())
-			must(t, err)
-			if err := before.Diff(after); err != nil {
-				t.Error(err)
-			}
+			holds(t, x, before)
 		})
 	}
 }

@@ -58,11 +58,7 @@ func TestChangedHostKey(t *testing.T) {
 	done(t, x, "Backup")
 	must(t, x.WipeJournal(t.Context()))
 	done(t, x, "Restore", "")
-	after, err := x.ReadJournal(t.Context())
-	must(t, err)
-	if err := before.Diff(after); err != nil {
-		t.Error(err)
-	}
+	holds(t, x, before)
 }
 
 // With a deployment key any server that it has signed is trusted, and no other.
