@@ -159,6 +159,33 @@ func TestDBusSend(t *testing.T) {
 	says(t, send(t, x, first, "org.laptop.Backup.Job.Cancel"), `^method return`)
 }
 
+// A server with another host key is trusted by dbus-send, by what its answers say.
+func TestDBusSendTrusts(t *testing.T) {
+	t.Parallel()
+	x, s := pair(t, bed.Options{})
+	_, before := fill(t, x, 3)
+	_, result := sendJob(t, x, "Backup")
+	says(t, result, jobDone)
+	must(t, s.Stop())
+	changeHostKey(t, s)
+	must(t, s.Start(t.Context()))
+
+	_, result = sendJob(t, x, "Backup")
+	says(t, result, `string "failed" string "org\.laptop\.Backup\.Error\.WrongServer" string ".+"`)
+	says(t, get(t, x, daemon, "org.laptop.Backup", "State"), `string "new-server"`)
+	fingerprint := fingerprintIn(t, get(t, x, daemon, "org.laptop.Backup", "StateReason"))
+	says(t, send(t, x, daemon, "TrustServer", "string:SHA256:"+strings.Repeat("A", 43)), invalid)
+	says(t, get(t, x, daemon, "org.laptop.Backup", "State"), `string "new-server"`)
+	says(t, send(t, x, daemon, "TrustServer", "string:"+fingerprint), `^method return`)
+	_, result = sendJob(t, x, "Backup")
+	says(t, result, jobDone)
+	says(t, get(t, x, daemon, "org.laptop.Backup", "State"), `string "idle"`)
+	must(t, x.WipeJournal(t.Context()))
+	_, result = sendJob(t, x, "Restore", "string:")
+	says(t, result, jobDone)
+	holds(t, x, before)
+}
+
 // A job that runs is cancelled by dbus-send, by either of the two methods.
 func TestDBusSendCancels(t *testing.T) {
 	t.Parallel()
