@@ -186,6 +186,15 @@ type fake struct {
 	resume   func(ctx context.Context, atOnce bool, progress func(Progress)) (Outcome, error)
 	abandon  func() error
 
+	find       func(ctx context.Context, snapshot string, query map[string]any, properties []string) ([]map[string]any, int, error)
+	findIDs    func(snapshot string, query map[string]any) ([]string, error)
+	props      func(snapshot, uid string) (map[string]any, error)
+	filename   func(snapshot, uid string) (string, error)
+	unique     func(snapshot, property string) ([]string, error)
+	reindex    func(ctx context.Context, progress func(Progress)) (Outcome, error)
+	restoreOne func(ctx context.Context, snapshot, uid string, progress func(Progress)) (Outcome, error)
+	export     func(ctx context.Context, snapshot, uid, path string, progress func(Progress)) (Outcome, error)
+
 	mu       sync.Mutex
 	status   Status
 	pending  *RestoreRequest
@@ -290,6 +299,62 @@ func (f *fake) AbandonRestore(context.Context) error {
 		return nil
 	}
 	return f.abandon()
+}
+
+func (f *fake) Find(ctx context.Context, snapshot string, query map[string]any, properties []string) ([]map[string]any, int, error) {
+	if f.find == nil {
+		return nil, 0, nil
+	}
+	return f.find(ctx, snapshot, query, properties)
+}
+
+func (f *fake) FindIDs(_ context.Context, snapshot string, query map[string]any) ([]string, error) {
+	if f.findIDs == nil {
+		return nil, nil
+	}
+	return f.findIDs(snapshot, query)
+}
+
+func (f *fake) Properties(_ context.Context, snapshot, uid string) (map[string]any, error) {
+	if f.props == nil {
+		return nil, nil
+	}
+	return f.props(snapshot, uid)
+}
+
+func (f *fake) Filename(_ context.Context, snapshot, uid string) (string, error) {
+	if f.filename == nil {
+		return "", nil
+	}
+	return f.filename(snapshot, uid)
+}
+
+func (f *fake) UniqueValues(_ context.Context, snapshot, property string) ([]string, error) {
+	if f.unique == nil {
+		return nil, nil
+	}
+	return f.unique(snapshot, property)
+}
+
+func (f *fake) Reindex(ctx context.Context, progress func(Progress)) (Outcome, error) {
+	if f.reindex == nil {
+		return Outcome{}, nil
+	}
+	return f.reindex(ctx, progress)
+}
+
+func (f *fake) RestoreEntry(ctx context.Context, snapshot, uid string, progress func(Progress)) (Outcome, error) {
+	if f.restoreOne == nil {
+		return Outcome{}, nil
+	}
+	return f.restoreOne(ctx, snapshot, uid, progress)
+}
+
+func (f *fake) ExportEntry(ctx context.Context, snapshot, uid, path string, progress func(Progress)) (Outcome, error) {
+	if f.export == nil {
+		return Outcome{}, nil
+	}
+	return f.export(ctx, snapshot, uid, path, progress)
 }
 
 func (f *fake) Status() Status {

@@ -45,6 +45,8 @@ type engine struct {
 	trusted string
 
 	work func(ctx context.Context, progress func(dbus.Progress)) (dbus.Outcome, error)
+
+	dbus.Browser // what the test has of it
 }
 
 func (e *engine) set(change func(e *engine)) {
