@@ -42,7 +42,10 @@ func serve(t testing.TB, b *bustest.Bus, e Engine, cfg Config) *running {
 		cfg.Version = "1.2.3"
 	}
 	r.Service = New(cfg)
-	conn := b.Connect(t, r.ConnOptions()...)
+	conn, err := r.Service.Connect(b.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var ctx context.Context
 	ctx, r.stop = context.WithCancel(context.Background())
 	go func() {

@@ -114,7 +114,10 @@ func (p problem) BackupError() (string, string) { return p.name, p.message }
 func bed(t *testing.T) (*bustest.Bus, *engine) {
 	b, e := bustest.Start(t), &engine{}
 	s := dbus.New(dbus.Config{Version: "1.2.3", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-	conn := b.Connect(t, s.ConnOptions()...)
+	conn, err := s.Connect(b.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	over := make(chan error, 1)
 	go func() { over <- s.Run(ctx, conn, e) }()
