@@ -33,6 +33,11 @@ type running struct {
 // serve runs a service on the bus and waits until it has its name.
 func serve(t testing.TB, b *bustest.Bus, e Engine, cfg Config) *running {
 	t.Helper()
+	return serveOn(t, b, e, cfg, func(s *Service) (*godbus.Conn, error) { return s.Connect(b.Address) })
+}
+
+func serveOn(t testing.TB, b *bustest.Bus, e Engine, cfg Config, connect func(*Service) (*godbus.Conn, error)) *running {
+	t.Helper()
 	if cfg.StateDir == "" {
 		cfg.StateDir = t.TempDir()
 	}
@@ -42,7 +47,7 @@ func serve(t testing.TB, b *bustest.Bus, e Engine, cfg Config) *running {
 		cfg.Version = "1.2.3"
 	}
 	r.Service = New(cfg)
-	conn, err := r.Service.Connect(b.Address)
+	conn, err := connect(r.Service)
 	if err != nil {
 		t.Fatal(err)
 	}
