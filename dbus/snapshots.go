@@ -59,8 +59,8 @@ func (s *Service) snapshotNodes() []string {
 			return
 		}
 		for i := range list {
-			if name, ok := pathOfSnapshot(list[len(list)-1-i].ID); ok {
-				names = append(names, name)
+			if at, ok := SnapshotPath(list[len(list)-1-i].ID); ok {
+				names = append(names, path.Base(string(at)))
 			}
 		}
 		good = listGood
@@ -69,12 +69,16 @@ func (s *Service) snapshotNodes() []string {
 	return names
 }
 
-// snapshotPath is what an id looks like as the last part of an object's path.
-var snapshotPath = regexp.MustCompile(`^\d{4}_\d\d_\d\dT\d\d_\d\d_\d\dZ$`)
+// snapshotNode is what an id looks like as the last part of an object's path.
+var snapshotNode = regexp.MustCompile(`^\d{4}_\d\d_\d\dT\d\d_\d\d_\d\dZ$`)
 
-func pathOfSnapshot(id string) (name string, ok bool) {
-	name = strings.ReplaceAll(id, "-", "_")
-	return name, !strings.Contains(id, "_") && snapshotPath.MatchString(name)
+// SnapshotPath is the object that shows a snapshot, if that can be an id of one.
+func SnapshotPath(id string) (at godbus.ObjectPath, ok bool) {
+	name := strings.ReplaceAll(id, "-", "_")
+	if strings.Contains(id, "_") || !snapshotNode.MatchString(name) {
+		return "", false
+	}
+	return SnapshotsPath + "/" + godbus.ObjectPath(name), true
 }
 
 // snapshotAt is the snapshot that an object of the datastore's interface shows;

@@ -57,7 +57,7 @@ func (s *Service) node(at godbus.ObjectPath) (node, bool) {
 		_, _, err := s.jobAt(at)
 		return node{interfaces: []*iface{jobs}}, err == nil
 	case SnapshotsPath:
-		return node{interfaces: []*iface{journal}}, snapshotPath.MatchString(path.Base(string(at)))
+		return node{interfaces: []*iface{journal}}, snapshotNode.MatchString(path.Base(string(at)))
 	}
 	return node{}, false
 }
