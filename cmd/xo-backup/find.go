@@ -32,9 +32,9 @@ func (a *app) findCommand() *cobra.Command {
 school server keeps, newest first. Without TEXT: the newest ones.
 
 It finds what the search of the Journal finds. The beginning of a word is enough,
-and one of the words. After a + the word has to be there, after a - it must not
-be; write 'find -- TEXT' if TEXT begins with one. What begins with a quotation
-mark is taken as it is: "paper boat" in that order, and AND, OR, NOT between words.
+and one of the words. After a + a word has to be there, after a - it must not be:
+find 'boat -river'. What begins with a quotation mark is taken as it is: whole
+words, "paper boat" in that order, and AND, OR, NOT between them.
 
 What is found can be brought back or taken along by its UID:
 'xo-backup restore --entry UID --snapshot ID', 'xo-backup export UID FILE.xoj'.
@@ -43,6 +43,7 @@ With --json: an array of objects, of all that is found unless there is a --limit
 timestamp is in Unix seconds.`,
 		Example: `  xo-backup find boat
   xo-backup find +boat +river --since 7d
+  xo-backup find 'boat -river'
   xo-backup find '"paper boat" AND NOT river'
   xo-backup find --activity paint --since yesterday
   xo-backup find boat --snapshot 2026-11-23T21-30-05Z`,
