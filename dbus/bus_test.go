@@ -33,6 +33,11 @@ type running struct {
 // serve runs a service on the bus and waits until it has its name.
 func serve(t testing.TB, b *bustest.Bus, e Engine, cfg Config) *running {
 	t.Helper()
+	return serveOn(t, b, e, cfg, func(s *Service) (*godbus.Conn, error) { return s.Connect(b.Address) })
+}
+
+func serveOn(t testing.TB, b *bustest.Bus, e Engine, cfg Config, connect func(*Service) (*godbus.Conn, error)) *running {
+	t.Helper()
 	if cfg.StateDir == "" {
 		cfg.StateDir = t.TempDir()
 	}
@@ -42,7 +47,10 @@ func serve(t testing.TB, b *bustest.Bus, e Engine, cfg Config) *running {
 		cfg.Version = "1.2.3"
 	}
 	r.Service = New(cfg)
-	conn := b.Connect(t, r.ConnOptions()...)
+	conn, err := connect(r.Service)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var ctx context.Context
 	ctx, r.stop = context.WithCancel(context.Background())
 	go func() {
@@ -186,6 +194,15 @@ type fake struct {
 	resume   func(ctx context.Context, atOnce bool, progress func(Progress)) (Outcome, error)
 	abandon  func() error
 
+	find       func(ctx context.Context, snapshot string, query map[string]any, properties []string) ([]map[string]any, int, error)
+	findIDs    func(snapshot string, query map[string]any) ([]string, error)
+	props      func(snapshot, uid string) (map[string]any, error)
+	filename   func(snapshot, uid string) (string, error)
+	unique     func(snapshot, property string) ([]string, error)
+	reindex    func(ctx context.Context, progress func(Progress)) (Outcome, error)
+	restoreOne func(ctx context.Context, snapshot, uid string, progress func(Progress)) (Outcome, error)
+	export     func(ctx context.Context, snapshot, uid, path string, progress func(Progress)) (Outcome, error)
+
 	mu       sync.Mutex
 	status   Status
 	pending  *RestoreRequest
@@ -290,6 +307,62 @@ func (f *fake) AbandonRestore(context.Context) error {
 		return nil
 	}
 	return f.abandon()
+}
+
+func (f *fake) Find(ctx context.Context, snapshot string, query map[string]any, properties []string) ([]map[string]any, int, error) {
+	if f.find == nil {
+		return nil, 0, nil
+	}
+	return f.find(ctx, snapshot, query, properties)
+}
+
+func (f *fake) FindIDs(_ context.Context, snapshot string, query map[string]any) ([]string, error) {
+	if f.findIDs == nil {
+		return nil, nil
+	}
+	return f.findIDs(snapshot, query)
+}
+
+func (f *fake) Properties(_ context.Context, snapshot, uid string) (map[string]any, error) {
+	if f.props == nil {
+		return nil, nil
+	}
+	return f.props(snapshot, uid)
+}
+
+func (f *fake) Filename(_ context.Context, snapshot, uid string) (string, error) {
+	if f.filename == nil {
+		return "", nil
+	}
+	return f.filename(snapshot, uid)
+}
+
+func (f *fake) UniqueValues(_ context.Context, snapshot, property string) ([]string, error) {
+	if f.unique == nil {
+		return nil, nil
+	}
+	return f.unique(snapshot, property)
+}
+
+func (f *fake) Reindex(ctx context.Context, progress func(Progress)) (Outcome, error) {
+	if f.reindex == nil {
+		return Outcome{}, nil
+	}
+	return f.reindex(ctx, progress)
+}
+
+func (f *fake) RestoreEntry(ctx context.Context, snapshot, uid string, progress func(Progress)) (Outcome, error) {
+	if f.restoreOne == nil {
+		return Outcome{}, nil
+	}
+	return f.restoreOne(ctx, snapshot, uid, progress)
+}
+
+func (f *fake) ExportEntry(ctx context.Context, snapshot, uid, path string, progress func(Progress)) (Outcome, error) {
+	if f.export == nil {
+		return Outcome{}, nil
+	}
+	return f.export(ctx, snapshot, uid, path, progress)
 }
 
 func (f *fake) Status() Status {

@@ -12,6 +12,9 @@
 //   - A job is work that outlives the call that started it: its client may go
 //     away. There is one at a time. It is an object below [JobsPath] while it
 //     runs; its result is kept, on disk too, for Wait.
+//   - To look into the Journal or a snapshot is a call, not a job. Journal,
+//     snapshots and other questions to the school server have lanes of their own:
+//     a server that falls silent keeps nobody from looking into the Journal.
 //   - The gate is where calls wait while the service is between having its name
 //     and not having it (see activity.go).
 //
@@ -25,7 +28,11 @@
 //   - A panic in a call or a job becomes [Failed] for whoever asked.
 //   - What is sent is valid: D-Bus refuses text that is not UTF-8 or holds a NUL,
 //     and a reply that cannot be sent is a client that waits for ever.
+//   - An answer has a bound (maxAnswer); what would be longer is refused, not cut.
 //   - godbus's own tables of exported objects can be read and written at the same
 //     time, and crash. They are not used: the service is its own
 //     [godbus.Handler] and what it serves is a function of the path.
+//   - godbus's encoder is slow, most of all with bytes. The datastore's answers,
+//     which Sugar's Journal asks for at every key that is pressed, go around it
+//     (marshal.go); a client sees no difference.
 package dbus

@@ -39,6 +39,39 @@ type Engine interface {
 	AbandonRestore(ctx context.Context) error
 	// Status is asked for often: it answers at once, from memory.
 	Status() Status
+
+	Browser
+}
+
+// Browser looks into the Journal and into snapshots of it, and takes single
+// entries out. Snapshot "" is the Journal as it is here, but for RestoreEntry: the
+// latest snapshot. Its methods are called side by side, except those with
+// progress: of these and of Backup and Restore one at a time.
+//
+// Entries are as Sugar's datastore answers them. A value is a string, an int32 or
+// a []byte; the maps belong to the caller from then on, the bytes are only read.
+// A snapshot or an entry that does not exist is a [NoSnapshot] or a [NoEntry].
+type Browser interface {
+	// Find answers a page of the entries that the query is about, with these of
+	// their properties (none: all), and how many there are altogether.
+	//
+	// The query is Sugar's datastore's, in Go's types and without variants: text,
+	// a bool or a number is itself (a number may be text too: shells can send
+	// nothing else); a list is a slice of any type but []any; a pair is a []any of
+	// two; {start, end} is a map[string]any. Keys that the datastore does not know
+	// may be there too.
+	Find(ctx context.Context, snapshot string, query map[string]any, properties []string) (found []map[string]any, count int, err error)
+	FindIDs(ctx context.Context, snapshot string, query map[string]any) ([]string, error)
+	// Properties are all of an entry's.
+	Properties(ctx context.Context, snapshot, uid string) (map[string]any, error)
+	// Filename is that of a copy, or a link, which the caller removes; "" where the
+	// entry has no file.
+	Filename(ctx context.Context, snapshot, uid string) (string, error)
+	UniqueValues(ctx context.Context, snapshot, property string) ([]string, error)
+	Reindex(ctx context.Context, progress func(Progress)) (Outcome, error)
+	RestoreEntry(ctx context.Context, snapshot, uid string, progress func(Progress)) (Outcome, error)
+	// ExportEntry writes the entry as a .xoj to an absolute path.
+	ExportEntry(ctx context.Context, snapshot, uid, path string, progress func(Progress)) (Outcome, error)
 }
 
 // Triggers of a backup.

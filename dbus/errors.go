@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	godbus "github.com/godbus/dbus/v5"
@@ -111,7 +110,7 @@ const maxText = 4096
 
 // clean makes text that D-Bus can carry.
 func clean(text string) string {
-	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	text = carried(text)
 	if len(text) <= maxText {
 		return text
 	}

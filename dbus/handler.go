@@ -62,6 +62,9 @@ func (s *Service) answer(m *godbus.Message) (reply []any, err error) {
 	if reply, err = c.method.serve(s, c); err != nil {
 		return nil, toDBus(err)
 	}
+	if s.answerItself(m, reply) {
+		return nil, nil
+	}
 	return reply, nil
 }
 
@@ -120,6 +123,13 @@ func fromVariant(v any) any {
 // dictionary takes any map with text keys: what dbus-send sends as
 // dict:string:string: is no a{sv}.
 func dictionary(v any) (map[string]any, bool) {
+	if given, ok := v.(map[string]godbus.Variant); ok { // what programs send, often
+		m := make(map[string]any, len(given))
+		for k, value := range given {
+			m[k] = fromVariant(value)
+		}
+		return m, true
+	}
 	r := reflect.ValueOf(v)
 	if r.Kind() != reflect.Map || r.Type().Key().Kind() != reflect.String {
 		return nil, false

@@ -3,6 +3,7 @@ package dbus
 import (
 	"context"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,9 +12,31 @@ import (
 
 // Operations of jobs.
 const (
-	OperationBackup  = "backup"
-	OperationRestore = "restore"
+	OperationBackup       = "backup"
+	OperationRestore      = "restore"
+	OperationRestoreEntry = "restore-entry"
+	OperationExport       = "export"
+	OperationReindex      = "reindex"
 )
+
+// called is what messages call a job of an operation, after an article.
+func called(operation string) string {
+	switch operation {
+	case OperationRestoreEntry:
+		return "restore of an entry"
+	case OperationReindex:
+		return "rebuilding of the index"
+	}
+	return operation
+}
+
+// article goes before what is called so.
+func article(called string) string {
+	if strings.ContainsRune("aeiou", rune(called[0])) {
+		return "An"
+	}
+	return "A"
+}
 
 // announceEvery spaces a job's PropertiesChanged: nine in a second, and the last
 // one, which does not wait.

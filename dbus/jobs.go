@@ -30,7 +30,8 @@ func (s *Service) begin(operation string, subject any, same func(running any) bo
 			if current.waits() {
 				does = "waits for the school server"
 			}
-			return nil, refuse(Busy, "A %s %s: wait until it is over, or cancel it.", current.operation, does)
+			what := called(current.operation)
+			return nil, refuse(Busy, "%s %s %s: wait until it is over, or cancel it.", article(what), what, does)
 		}
 		<-current.done
 	}
@@ -79,6 +80,7 @@ func (s *Service) run(ctx context.Context, j *job, w work) {
 	s.mu.Lock()
 	s.current = nil
 	s.mu.Unlock()
+	s.names.forget() // there may be a new one
 	j.finish(r)
 	s.emit(j.path, JobInterface+".Completed", r.whole(), r.Message)
 	s.emit(Path, Interface+".JobRemoved", j.path, j.operation, r.Result, r.ErrorName, r.Message)
@@ -93,7 +95,7 @@ func (s *Service) guarded(ctx context.Context, j *job, w work) (outcome Outcome,
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic in a job", "job", j.number, "panic", p, "stack", string(debug.Stack()))
-			err = refuse(Failed, "The %s failed by a mistake in the program (%v): please report it.", j.operation, p)
+			err = refuse(Failed, "The %s failed by a mistake in the program (%v): please report it.", called(j.operation), p)
 		}
 	}()
 	return w(ctx, j.report)
@@ -118,9 +120,9 @@ func result(ctx context.Context, j *job, outcome Outcome, err error) record {
 		r.ErrorName, r.Message = translate(err)
 		if r.ErrorName == ErrorPrefix+Cancelled || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			r.Result, r.ErrorName = ResultCancelled, ErrorPrefix+Cancelled
-			r.Message = fmt.Sprintf("The %s was cancelled.", j.operation)
+			r.Message = fmt.Sprintf("The %s was cancelled.", called(j.operation))
 			if errors.Is(context.Cause(ctx), ErrEnding) {
-				r.Message = fmt.Sprintf("The %s was cut off: %v.", j.operation, ErrEnding)
+				r.Message = fmt.Sprintf("The %s was cut off: %v.", called(j.operation), ErrEnding)
 			}
 		}
 	}

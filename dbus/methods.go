@@ -39,13 +39,13 @@ var backup = &iface{
 		"RestoreWithOptions": {"sa{sv}", (*Service).restore},
 		"Cancel":             {"o", (*Service).cancelMethod},
 		"Wait":               {"o", (*Service).waitMethod},
-		"RestoreEntry":       {"ss", later},
-		"ExportEntry":        {"sss", later},
-		"Find":               {"sa{sv}as", later},
+		"RestoreEntry":       {"ss", (*Service).restoreEntry},
+		"ExportEntry":        {"sss", (*Service).exportEntry},
+		"Find":               {"sa{sv}as", (*Service).findMethod},
 		"FindBackups":        {"", later},
 		"Claim":              {"ss", later},
 		"Dismiss":            {"s", later},
-		"Reindex":            {"", later},
+		"Reindex":            {"", (*Service).reindex},
 		"OpenWeb":            {"", later},
 	},
 	properties: func(s *Service, _ godbus.ObjectPath) map[string]godbus.Variant { return s.properties() },
@@ -56,13 +56,13 @@ func later(*Service, *call) ([]any, error) {
 	return nil, protest(notSupported, "This version of xo-backupd cannot do that yet.")
 }
 
-// ask asks the school server: not for ever, and not too many at once.
-func (s *Service) ask(question func(ctx context.Context) error) error {
+// ask asks the school server: not for ever, and not too many at once in a lane.
+func (s *Service) ask(lane chan struct{}, question func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(s.calls, askTime)
 	defer cancel()
 	select {
-	case s.asking <- struct{}{}:
-		defer func() { <-s.asking }()
+	case lane <- struct{}{}:
+		defer func() { <-lane }()
 	case <-ctx.Done():
 		return refuse(ServerUnavailable, "Too many programs ask the school server at the same time: try again.")
 	}
@@ -84,7 +84,7 @@ func (s *Service) trustServer(c *call) ([]any, error) {
 // meet changes who we are to the XS, or which that is: one call at a time. A
 // restore may have been waiting for just that.
 func (s *Service) meet(change func(ctx context.Context) error) error {
-	err := s.ask(func(ctx context.Context) error {
+	err := s.ask(s.asking, func(ctx context.Context) error {
 		s.registering.Lock()
 		defer s.registering.Unlock()
 		return change(ctx)
@@ -97,7 +97,7 @@ func (s *Service) meet(change func(ctx context.Context) error) error {
 
 func (s *Service) checkServer(*call) ([]any, error) {
 	var a Availability
-	err := s.ask(func(ctx context.Context) (err error) {
+	err := s.ask(s.asking, func(ctx context.Context) (err error) {
 		a, err = s.engine.CheckServer(ctx)
 		return err
 	})
@@ -131,7 +131,11 @@ func (s *Service) backup(c *call) ([]any, error) {
 			return nil, err
 		}
 	}
-	j, err := s.beginBackup(trigger)
+	return started(s.beginBackup(trigger))
+}
+
+// started answers with a job.
+func started(j *job, err error) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -139,11 +143,7 @@ func (s *Service) backup(c *call) ([]any, error) {
 }
 
 func (s *Service) listSnapshots(*call) ([]any, error) {
-	var list []Snapshot
-	err := s.ask(func(ctx context.Context) (err error) {
-		list, err = s.engine.ListSnapshots(ctx)
-		return err
-	})
+	list, err := s.askSnapshots()
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (s *Service) saved(c *call) ([]any, error) {
 	if len(uids) == 0 {
 		return []any{safe}, nil
 	}
-	err := s.ask(func(ctx context.Context) error {
+	err := s.ask(s.asking, func(ctx context.Context) error {
 		found, err := s.engine.Saved(ctx, uids)
 		for _, uid := range found {
 			safe = append(safe, clean(uid))
@@ -200,11 +200,7 @@ func (s *Service) restore(c *call) ([]any, error) {
 		}
 		request.Replace = mode == "replace"
 	}
-	j, err := s.beginRestore(request)
-	if err != nil {
-		return nil, err
-	}
-	return []any{j.path}, nil
+	return started(s.beginRestore(request))
 }
 
 func (s *Service) cancelMethod(c *call) ([]any, error) { return nil, s.cancelJob(c.object(0)) }

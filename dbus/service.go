@@ -31,9 +31,12 @@ const (
 	lockTime = 20 * time.Second // another service that is about to go
 )
 
-// asking bounds how many calls ask the school server at once: each is a
-// connection with its buffers, on a machine with 256 MB.
-const asking = 3
+// How many calls there are at once, on a machine with 256 MB.
+const (
+	asking   = 3 // that ask the school server: each is a connection with its buffers
+	browsing = 2 // that look into snapshots, which may have to come from there first
+	looking  = 4 // that look into the Journal
+)
 
 // ErrAlreadyRunning is Run's error when the bus has such a service already.
 var ErrAlreadyRunning = errors.New("another xo-backupd has the name " + BusName + " on this bus already")
@@ -46,7 +49,8 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// Service is org.laptop.Backup. Make a connection with its ConnOptions, then Run it.
+// Service is org.laptop.Backup. Connect it, or make a connection with its
+// ConnOptions, then Run it.
 type Service struct {
 	cfg      Config
 	log      *slog.Logger
@@ -60,11 +64,15 @@ type Service struct {
 	// Set by Run before the gate opens.
 	engine  Engine
 	conn    *godbus.Conn
+	line    *line // below conn, if Connect made it
 	history *history
 
 	beginning   sync.Mutex // one job begins at a time
 	registering sync.Mutex // one call at a time changes who we are to the XS
 	asking      chan struct{}
+	browsing    chan struct{}
+	looking     chan struct{}
+	names       snapshotNames
 
 	mu      sync.Mutex
 	current *job
@@ -75,7 +83,8 @@ type Service struct {
 
 // New makes a service. It does nothing yet.
 func New(cfg Config) *Service {
-	s := &Service{cfg: cfg, log: cfg.Log, activity: newActivity(), asking: make(chan struct{}, asking)}
+	s := &Service{cfg: cfg, log: cfg.Log, activity: newActivity()}
+	s.asking, s.browsing, s.looking = make(chan struct{}, asking), make(chan struct{}, browsing), make(chan struct{}, looking)
 	s.ctx, s.endJobs = context.WithCancelCause(context.Background())
 	s.calls, s.endCalls = context.WithCancelCause(context.Background())
 	return s

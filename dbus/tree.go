@@ -57,7 +57,7 @@ func (s *Service) node(at godbus.ObjectPath) (node, bool) {
 		_, _, err := s.jobAt(at)
 		return node{interfaces: []*iface{jobs}}, err == nil
 	case SnapshotsPath:
-		return node{interfaces: []*iface{journal}}, true
+		return node{interfaces: []*iface{journal}}, snapshotNode.MatchString(path.Base(string(at)))
 	}
 	return node{}, false
 }
@@ -83,28 +83,6 @@ var jobs = &iface{
 	},
 }
 
-// journal is org.laptop.sugar.DataStore, of which nothing is built yet: nobody
-// ever writes through it, and reading is later's.
-var journal = &iface{
-	name: "org.laptop.sugar.DataStore",
-	xml:  datastoreXML,
-	methods: map[string]method{
-		"find":                {"a{sv}as", later},
-		"find_ids":            {"a{sv}", later},
-		"get_properties":      {"s", later},
-		"get_filename":        {"s", later},
-		"get_uniquevaluesfor": {"sa{sv}", later},
-		"mounts":              {"", later},
-		"create":              {"a{sv}sb", readOnly},
-		"update":              {"sa{sv}sb", readOnly},
-		"delete":              {"s", readOnly},
-	},
-}
-
-func readOnly(*Service, *call) ([]any, error) {
-	return nil, refuse(ReadOnly, "This Journal can only be read: change entries in the Journal itself.")
-}
-
 const (
 	introspectableName = "org.freedesktop.DBus.Introspectable"
 	propertiesName     = "org.freedesktop.DBus.Properties"
@@ -128,6 +106,9 @@ var (
 
 func introspect(s *Service, c *call) ([]any, error) {
 	n, _ := s.node(c.path)
+	if c.path == SnapshotsPath {
+		n.children = s.snapshotNodes()
+	}
 	var b strings.Builder
 	b.WriteString(`<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"` + "\n" +
 		` "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">` + "\n<node>\n")
@@ -202,6 +183,8 @@ func (s *Service) properties() map[string]godbus.Variant {
 		switch j.operation {
 		case OperationBackup:
 			status.State = stateBackingUp
+		case OperationRestoreEntry:
+			status.State = stateRestoring
 		case OperationRestore:
 			// While it waits, a State that a person has to mend is the one to show.
 			if status.State == StateIdle || !j.waits() {

@@ -155,3 +155,27 @@ func (p *patient) stopWaiting() {
 		p.stop()
 	}
 }
+
+// What the jobs about single entries are about.
+type (
+	restoringEntry struct{ snapshot, uid string }
+	exporting      struct{ snapshot, uid, path string }
+)
+
+func (s *Service) beginRestoreEntry(r restoringEntry) (*job, error) {
+	return s.begin(OperationRestoreEntry, r, func(running any) bool { return running == r },
+		func(ctx context.Context, progress func(Progress)) (Outcome, error) {
+			return s.engine.RestoreEntry(ctx, r.snapshot, r.uid, progress)
+		})
+}
+
+func (s *Service) beginExport(e exporting) (*job, error) {
+	return s.begin(OperationExport, e, func(running any) bool { return running == e },
+		func(ctx context.Context, progress func(Progress)) (Outcome, error) {
+			return s.engine.ExportEntry(ctx, e.snapshot, e.uid, e.path, progress)
+		})
+}
+
+func (s *Service) beginReindex() (*job, error) {
+	return s.begin(OperationReindex, nil, func(any) bool { return true }, s.engine.Reindex)
+}

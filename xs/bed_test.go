@@ -20,14 +20,13 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/transfer"
 	"github.com/sugarlabs/xo-backupd/wire"
 	"github.com/sugarlabs/xo-backupd/xs/store"
 )
 
 func TestMain(m *testing.M) {
-	transfer.Child{Allow: datastore.CheckFile}.Main()
+	transfer.Child{Allow: allow}.Main()
 	os.Exit(m.Run())
 }
 
@@ -226,6 +225,11 @@ func (b *bed) backup(c *ssh.Client, dir string) outcome {
 }
 
 func (b *bed) tryBackup(ctx context.Context, c *ssh.Client, dir string) (outcome, error) {
+	return b.tryBackupThrough(ctx, c, dir, func(w io.Writer) io.Writer { return w })
+}
+
+// tryBackupThrough has what is sent pass through a writer.
+func (b *bed) tryBackupThrough(ctx context.Context, c *ssh.Client, dir string, through func(io.Writer) io.Writer) (outcome, error) {
 	e := b.exec(c, "backup")
 	defer e.Close()
 	a, err := e.ask(offer(b.t, dir))
@@ -243,7 +247,7 @@ func (b *bed) tryBackup(ctx context.Context, c *ssh.Client, dir string) (outcome
 	if err := p.Ready(ctx); err != nil {
 		return outcome{}, err
 	}
-	_, ran := p.Run(ctx, e.out, e.in)
+	_, ran := p.Run(ctx, e.out, through(e.in))
 	r, err := e.end()
 	if err != nil {
 		return outcome{}, errors.Join(ran, err)

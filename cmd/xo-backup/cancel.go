@@ -13,10 +13,10 @@ import (
 func (a *app) cancelCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "cancel",
-		Short: "Stop the backup or restore that runs",
-		Long: `Stop the backup or restore that runs, or waits for the school server, and wait
-until it has stopped. What is safe at school stays safe; what a restore has
-brought back stays here, and it does not go on any more.
+		Short: "Stop the backup, or whatever else runs",
+		Long: `Stop the backup, the restore or whatever else runs, or waits for the school
+server, and wait until it has stopped. What is safe at school stays safe; what
+a restore has brought back stays here, and it does not go on any more.
 
 With --json: an array with one object for each that was stopped, as for 'now'.`,
 		Args: cobra.NoArgs,
@@ -51,7 +51,7 @@ func (a *app) cancel(d *daemon) error {
 		if o.Result == dbus.ResultCancelled {
 			fmt.Fprintln(a.stdout, o.Message)
 		} else {
-			fmt.Fprintf(a.stdout, "The %s was over already (%s). %s\n", o.Operation, o.Result, o.Message)
+			fmt.Fprintf(a.stdout, "The %s was over already (%s). %s\n", work(o.Operation), o.Result, o.Message)
 		}
 	}
 	if len(stopped) == 0 {

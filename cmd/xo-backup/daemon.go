@@ -96,6 +96,8 @@ func (o outcome) next() string {
 		return "xo-backup register --trust FINGERPRINT, once you have compared it with what the server shows"
 	case dbus.ErrorPrefix + dbus.NoSnapshot:
 		return "xo-backup list"
+	case dbus.ErrorPrefix + dbus.NoEntry:
+		return "xo-backup find TEXT, which shows the UID of each entry"
 	case dbus.ErrorPrefix + dbus.Busy:
 		return "xo-backup status"
 	}
@@ -120,7 +122,7 @@ func (a *app) sayOutcome(o outcome) {
 		to = a.stdout
 	}
 	if message == "" {
-		message = fmt.Sprintf("The %s is %s.", o.Operation, o.Result)
+		message = fmt.Sprintf("The %s is %s.", work(o.Operation), o.Result)
 	}
 	if o.Result == dbus.ResultFailed {
 		message = "xo-backup: " + message

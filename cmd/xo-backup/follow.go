@@ -69,7 +69,7 @@ func (a *app) follow(d *daemon, job godbus.ObjectPath) (outcome, error) {
 		case err := <-over:
 			show.close()
 			if ctx.Err() != nil {
-				fmt.Fprintf(a.stderr, "\nThe %s goes on without you: 'xo-backup status' shows how far it is, 'xo-backup cancel' stops it.\n", text(properties["Operation"]))
+				fmt.Fprintf(a.stderr, "\nThe %s goes on without you: 'xo-backup status' shows how far it is, 'xo-backup cancel' stops it.\n", work(text(properties["Operation"])))
 				return outcome{}, status(exitInterrupted)
 			}
 			if err != nil {

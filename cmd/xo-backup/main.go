@@ -89,6 +89,7 @@ func (a *app) root() *cobra.Command {
   xo-backup register     make this laptop known to the school server, once
   xo-backup now          back the Journal up
   xo-backup list         what the school server keeps
+  xo-backup find TEXT    look for entries, here or in what the server keeps
   xo-backup restore      bring back what is missing here
 
 The backup itself is done by xo-backupd, which goes on when you leave this
@@ -106,7 +107,7 @@ away (try again later), 4 done, but some entries are missing; 130 interrupted.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetVersionTemplate("xo-backup {{.Version}}\n")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "answer in JSON, for scripts")
-	root.AddCommand(a.statusCommand(), a.nowCommand(), a.listCommand(), a.restoreCommand(), a.registerCommand(), a.cancelCommand())
+	root.AddCommand(a.statusCommand(), a.nowCommand(), a.listCommand(), a.findCommand(), a.restoreCommand(), a.exportCommand(), a.registerCommand(), a.cancelCommand())
 	return root
 }
 

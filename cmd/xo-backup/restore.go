@@ -27,6 +27,10 @@ changed on both sides, both versions are there afterwards.
 With --replace the whole Journal becomes what the snapshot holds. What was here
 is kept beside it for a week, where there is room.
 
+With --entry one entry comes back, from the latest snapshot unless another is
+given; 'xo-backup find TEXT --snapshot ID' shows its UID. If what is here of it is
+newer, both are there afterwards.
+
 Ctrl-C leaves it to go on by itself; 'xo-backup cancel' stops it. One that was cut
 off, by the server or the battery, goes on by itself while the backup service
 runs, which 'xo-backup status' or anything else that asks it starts. Nothing is
@@ -35,7 +39,8 @@ backed up until it is over; 'xo-backup cancel' gives it up.
 With --json: one object when it is over, as for 'now'.`,
 		Example: `  xo-backup restore
   xo-backup restore --snapshot 2026-11-23T21-30-05Z
-  xo-backup restore --snapshot 2026-11-23T21-30-05Z --replace`,
+  xo-backup restore --snapshot 2026-11-23T21-30-05Z --replace
+  xo-backup restore --entry 5a1e6f0c-0d3f-4f0e-9a51-3c6f2b7d8e90`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 0:

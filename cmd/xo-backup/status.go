@@ -108,7 +108,7 @@ func (a *app) sayStanding(s standing, jobs []progress) {
 	}
 	say("Last result", s.LastResult)
 	for _, j := range jobs {
-		say("Running", j.operation+": "+describe(j, now))
+		say("Running", work(j.operation)+": "+describe(j, now))
 	}
 	switch s.State {
 	case dbus.StateUnregistered:

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sugarlabs/xo-backupd/dbus"
 	"github.com/sugarlabs/xo-backupd/wire"
 )
 
@@ -22,6 +23,19 @@ var phases = map[string]string{
 	"verifying":  "Checking",
 	"publishing": "Putting back",
 	"replacing":  "Replacing",
+	"indexing":   "Indexing",
+	"writing":    "Writing",
+}
+
+// work is what a job of an operation is called; others are called as they are.
+func work(operation string) string {
+	switch operation {
+	case dbus.OperationRestoreEntry:
+		return "restore of the entry"
+	case dbus.OperationReindex:
+		return "rebuilding of the index"
+	}
+	return operation
 }
 
 // describe says how far a job is, in one line.

@@ -14,7 +14,10 @@ import (
 )
 
 // engine is xsclient in the words of the D-Bus service: neither knows the other.
-type engine struct{ client *xsclient.Client }
+type engine struct {
+	client *xsclient.Client
+	dbus.Browser
+}
 
 var _ dbus.Engine = engine{}
 
@@ -36,7 +39,7 @@ func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	return engine{client}, nil
+	return engine{client, newBrowser()}, nil
 }
 
 func (e engine) Recover(ctx context.Context) error { return e.client.Recover(ctx) }

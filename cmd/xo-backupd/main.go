@@ -64,7 +64,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
 		return err
 	}
 	service := dbus.New(dbus.Config{Version: version, StateDir: places.state, IdleExit: cfg.IdleExit, Log: log})
-	conn, err := connect(service)
+	conn, err := connect(service, cfg.getenv("DBUS_SESSION_BUS_ADDRESS"))
 	if err != nil {
 		return fmt.Errorf("connecting to the session bus: %w", err)
 	}
@@ -77,7 +77,11 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
 }
 
 // connect never starts a bus: a daemon without callers is of no use.
-func connect(service *dbus.Service) (*godbus.Conn, error) {
+func connect(service *dbus.Service, address string) (*godbus.Conn, error) {
+	if address != "" && address != "autolaunch:" {
+		return service.Connect(address)
+	}
+	// Where godbus finds it.
 	conn, err := godbus.SessionBusPrivateNoAutoStartup(service.ConnOptions()...)
 	if err != nil {
 		return nil, err

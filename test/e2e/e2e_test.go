@@ -50,6 +50,17 @@ func onDisk(t *testing.T, x *bed.XO) bed.Journal {
 	return j
 }
 
+// holds checks that Sugar's datastore has all that was there before, and nothing
+// else; but for the sum of a file, which is its own note, made when it has time.
+func holds(t *testing.T, x *bed.XO, before bed.Journal) {
+	t.Helper()
+	after, err := x.ReadJournal(t.Context())
+	must(t, err)
+	if err := before.Diff(after, "checksum"); err != nil {
+		t.Errorf("what Sugar's datastore of %s finds is not what was there: %v", x.Options.Nick, err)
+	}
+}
+
 // job runs a job to its end.
 func job(t *testing.T, x *bed.XO, method string, args ...any) bed.Result {
 	t.Helper()
