@@ -47,6 +47,9 @@ type Config struct {
 	StateDir string        // where the results of jobs are kept
 	IdleExit time.Duration // end when nothing has been asked for so long; 0: never
 	Log      *slog.Logger
+	// Incoming, if set, is shown every message that comes in, in the order of the
+	// bus, before it is answered. It must not wait for anything.
+	Incoming func(*godbus.Message)
 }
 
 // Service is org.laptop.Backup. Connect it, or make a connection with its
@@ -97,6 +100,9 @@ func (s *Service) ConnOptions() []godbus.ConnOption {
 		godbus.WithIncomingInterceptor(func(m *godbus.Message) {
 			if isOurs(m) {
 				s.activity.arrive()
+			}
+			if s.cfg.Incoming != nil {
+				s.cfg.Incoming(m)
 			}
 		}),
 	}

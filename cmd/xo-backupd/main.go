@@ -63,7 +63,8 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	service := dbus.New(dbus.Config{Version: version, StateDir: places.state, IdleExit: cfg.IdleExit, Log: log})
+	var heard listener
+	service := dbus.New(dbus.Config{Version: version, StateDir: places.state, IdleExit: cfg.IdleExit, Log: log, Incoming: heard.hear})
 	conn, err := connect(service, cfg.getenv("DBUS_SESSION_BUS_ADDRESS"))
 	if err != nil {
 		return fmt.Errorf("connecting to the session bus: %w", err)
@@ -73,7 +74,8 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
 		conn.Close()
 		return err
 	}
-	return service.Run(ctx, conn, e)
+	heard.browser.Store(e.browser)
+	return errors.Join(service.Run(ctx, conn, e), e.close())
 }
 
 // connect never starts a bus: a daemon without callers is of no use.
