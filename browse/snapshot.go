@@ -266,7 +266,7 @@ func (s *snapshot) preview(ctx context.Context, uid datastore.UID) []byte {
 	if b, err := os.ReadFile(s.previewPath(uid)); err == nil && len(b) > 0 {
 		return pictureIn(b)
 	}
-	e, err := s.cfg.School.SnapshotEntry(ctx, s.id, uid)
+	e, err := s.cfg.School.SnapshotEntry(ctx, s.id, string(uid))
 	if err != nil {
 		s.cfg.Log.Warn("a preview cannot be fetched", "snapshot", s.id, "uid", uid, "error", err)
 		return nil
@@ -304,7 +304,7 @@ func (s *snapshot) keepPreview(uid datastore.UID, kept []byte) {
 }
 
 func (s *snapshot) file(ctx context.Context, uid datastore.UID, path string) (bool, error) {
-	e, err := s.cfg.School.SnapshotEntry(ctx, s.id, uid)
+	e, err := s.cfg.School.SnapshotEntry(ctx, s.id, string(uid))
 	if err != nil || e.Data == nil {
 		return false, err
 	}
@@ -312,7 +312,7 @@ func (s *snapshot) file(ctx context.Context, uid datastore.UID, path string) (bo
 	if err != nil {
 		return false, err
 	}
-	err = errors.Join(s.cfg.School.SnapshotData(ctx, s.id, uid, out), out.Close())
+	err = errors.Join(s.cfg.School.SnapshotData(ctx, s.id, string(uid), out), out.Close())
 	if err != nil {
 		os.Remove(path)
 	}

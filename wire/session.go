@@ -78,6 +78,7 @@ const (
 	RefusedNotRegistered = "not-registered" // the XS knows no such account, or the key not any more: register
 	RefusedReadOnly      = "read-only"      // another machine is the one that writes this account
 	RefusedNoSnapshot    = "no-snapshot"    // what was asked for does not exist
+	RefusedNoEntry       = "no-entry"       // the snapshot does, and has no such entry
 	RefusedInput         = "input"          // what the XO sent breaks the rules
 	RefusedDamaged       = "damaged"        // what arrived, or what is kept, is not what its sums say
 	RefusedFailed        = "failed"         // anything else on the XS's side: come again
@@ -112,6 +113,8 @@ type Entry struct {
 	UID     string `json:"uid"`
 	Version string `json:"version"` // datastore.Entry.Version
 	Size    int64  `json:"size"`    // bytes of all its files
+	// DataSize is the length of its data in bytes; 0 also where it has none.
+	DataSize int64 `json:"data_size,omitempty"`
 	// Metadata without preview; values that are not UTF-8 text are left out.
 	Metadata map[string]string `json:"metadata"`
 	// Damaged, if not empty, says in words why the XS cannot tell the rest: the

@@ -2,45 +2,66 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"sync/atomic"
 
+	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/sugarlabs/xo-backupd/browse"
+	"github.com/sugarlabs/xo-backupd/datastore/service"
 	"github.com/sugarlabs/xo-backupd/dbus"
+	"github.com/sugarlabs/xo-backupd/xsclient"
 )
 
-// newBrowser makes what looks into the Journal and into snapshots.
-func newBrowser() dbus.Browser { return notBuilt{} }
+// listener hears what Sugar's datastore says about its entries.
+type listener struct{ browser atomic.Pointer[browse.Browser] }
 
-var errNotBuilt = errors.New("this version of xo-backupd cannot look into the Journal yet")
-
-// notBuilt stands where that will be.
-type notBuilt struct{}
-
-func (notBuilt) Find(context.Context, string, map[string]any, []string) ([]map[string]any, int, error) {
-	return nil, 0, errNotBuilt
+func (l *listener) hear(m *godbus.Message) {
+	if uid, ok := service.Changed(m); ok {
+		if b := l.browser.Load(); b != nil {
+			b.Changed(uid)
+		}
+	}
 }
 
-func (notBuilt) FindIDs(context.Context, string, map[string]any) ([]string, error) {
-	return nil, errNotBuilt
+func (e engine) Find(ctx context.Context, snapshot string, query map[string]any, properties []string) ([]map[string]any, int, error) {
+	return e.browser.Find(ctx, snapshot, query, properties)
 }
 
-func (notBuilt) Properties(context.Context, string, string) (map[string]any, error) {
-	return nil, errNotBuilt
+func (e engine) FindIDs(ctx context.Context, snapshot string, query map[string]any) ([]string, error) {
+	return e.browser.FindIDs(ctx, snapshot, query)
 }
 
-func (notBuilt) Filename(context.Context, string, string) (string, error) { return "", errNotBuilt }
-
-func (notBuilt) UniqueValues(context.Context, string, string) ([]string, error) {
-	return nil, errNotBuilt
+func (e engine) Properties(ctx context.Context, snapshot, uid string) (map[string]any, error) {
+	return e.browser.Properties(ctx, snapshot, uid)
 }
 
-func (notBuilt) Reindex(context.Context, func(dbus.Progress)) (dbus.Outcome, error) {
-	return dbus.Outcome{}, errNotBuilt
+func (e engine) Filename(ctx context.Context, snapshot, uid string) (string, error) {
+	return e.browser.Filename(ctx, snapshot, uid)
 }
 
-func (notBuilt) RestoreEntry(context.Context, string, string, func(dbus.Progress)) (dbus.Outcome, error) {
-	return dbus.Outcome{}, errNotBuilt
+func (e engine) UniqueValues(ctx context.Context, snapshot, property string) ([]string, error) {
+	return e.browser.UniqueValues(ctx, snapshot, property)
 }
 
-func (notBuilt) ExportEntry(context.Context, string, string, string, func(dbus.Progress)) (dbus.Outcome, error) {
-	return dbus.Outcome{}, errNotBuilt
+func (e engine) Reindex(ctx context.Context, progress func(dbus.Progress)) (dbus.Outcome, error) {
+	n, err := e.browser.Reindex(ctx, func(done int) {
+		if done%100 == 0 {
+			progress(dbus.Progress{Phase: "indexing", EntriesDone: done})
+		}
+	})
+	progress(dbus.Progress{Phase: "indexing", Entries: n, EntriesDone: n})
+	return dbus.Outcome{Message: fmt.Sprintf("%d entries can be found.", n)}, err
+}
+
+func (e engine) RestoreEntry(ctx context.Context, snapshot, uid string, progress func(dbus.Progress)) (dbus.Outcome, error) {
+	return told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
+		return e.client.RestoreEntry(ctx, snapshot, uid, progress)
+	})
+}
+
+func (e engine) ExportEntry(ctx context.Context, snapshot, uid, path string, progress func(dbus.Progress)) (dbus.Outcome, error) {
+	return told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
+		return e.client.ExportEntry(ctx, snapshot, uid, path, progress)
+	})
 }

@@ -7,6 +7,7 @@ import (
 
 	godbus "github.com/godbus/dbus/v5"
 
+	"github.com/sugarlabs/xo-backupd/browse"
 	"github.com/sugarlabs/xo-backupd/datastore/service"
 	"github.com/sugarlabs/xo-backupd/dbus"
 	"github.com/sugarlabs/xo-backupd/profile"
@@ -21,7 +22,7 @@ type engine struct {
 
 var _ dbus.Engine = engine{}
 
-func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, s *dbus.Service, log *slog.Logger) (dbus.Engine, error) {
+func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, s *dbus.Service, log *slog.Logger) (engine, error) {
 	client, err := xsclient.New(xsclient.Config{
 		Server:        cfg.Server,
 		Registration:  cfg.Registration,
@@ -33,13 +34,22 @@ func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, 
 		StateDir:      at.state,
 		CacheDir:      at.cache,
 		Log:           log,
-		Datastore:     service.New(conn),
+		Datastore:     datastore,
 		Changed:       func(xsclient.Status) { s.Changed() },
 	})
 	if err != nil {
-		return nil, err
+		return engine{}, err
 	}
-	return engine{client, newBrowser()}, nil
+	browser := browse.New(browse.Config{
+		Profile: home, CacheDir: at.cache, Datastore: datastore, School: client, Getenv: cfg.getenv, Log: log,
+	})
+	return engine{client, browser}, nil
+}
+
+// close ends what stays open between calls.
+func (e engine) close() error {
+	e.client.Close()
+	return e.browser.Close()
 }
 
 func (e engine) Recover(ctx context.Context) error { return e.client.Recover(ctx) }
