@@ -14,7 +14,9 @@ import (
 )
 
 // listener hears what Sugar's datastore says about its entries.
-type listener struct{ browser atomic.Pointer[browse.Browser] }
+type listener struct {
+	browser atomic.Pointer[browse.Browser]
+}
 
 func (l *listener) hear(m *godbus.Message) {
 	if uid, ok := service.Changed(m); ok {

@@ -16,13 +16,14 @@ import (
 
 // engine is xsclient in the words of the D-Bus service: neither knows the other.
 type engine struct {
-	client *xsclient.Client
-	dbus.Browser
+	client  *xsclient.Client
+	browser *browse.Browser
 }
 
 var _ dbus.Engine = engine{}
 
 func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, s *dbus.Service, log *slog.Logger) (engine, error) {
+	datastore := service.New(conn)
 	client, err := xsclient.New(xsclient.Config{
 		Server:        cfg.Server,
 		Registration:  cfg.Registration,
