@@ -28,6 +28,8 @@ func wants(names []string, name string) bool { return len(names) == 0 || slices.
 
 func valueOf(name string, value []byte) any {
 	switch {
+	case name == "preview" && len(value) == 0:
+		return "" // the one type that Sugar changes
 	case name == "preview", !utf8.Valid(value):
 		return value
 	case name == "timestamp", name == "creation_time":

@@ -248,7 +248,7 @@ func (s *snapshot) properties(ctx context.Context, hit index.Hit, names []string
 		}
 	}
 	if wants(names, "preview") {
-		if preview := s.preview(ctx, hit.UID); preview != nil {
+		if preview, ok := s.preview(ctx, hit.UID); ok {
 			properties["preview"] = preview
 		}
 	}
@@ -259,34 +259,33 @@ func (s *snapshot) previewPath(uid datastore.UID) string {
 	return filepath.Join(s.dir, "previews", string(uid))
 }
 
-// preview fetches an entry's preview, or answers the one that was fetched before;
-// nil if there is none. A list without its pictures is better than none: that the
+// preview fetches an entry's preview, or answers the one that was fetched before.
+// It tells whether there is one. A list without its pictures is better than none: that the
 // XS is away does not end it.
-func (s *snapshot) preview(ctx context.Context, uid datastore.UID) []byte {
+func (s *snapshot) preview(ctx context.Context, uid datastore.UID) ([]byte, bool) {
 	if b, err := os.ReadFile(s.previewPath(uid)); err == nil && len(b) > 0 {
-		return pictureIn(b)
+		return b[1:], b[0] == hasPreview
 	}
 	e, err := s.cfg.School.SnapshotEntry(ctx, s.id, string(uid))
 	if err != nil {
 		s.cfg.Log.Warn("a preview cannot be fetched", "snapshot", s.id, "uid", uid, "error", err)
-		return nil
+		return nil, false
 	}
-	kept := append([]byte{previewVersion}, e.Metadata["preview"]...)
-	s.keepPreview(uid, kept)
-	return pictureIn(kept)
+	preview, has := e.Metadata["preview"]
+	first := byte(hasNoPreview)
+	if has {
+		first = hasPreview
+	}
+	s.keepPreview(uid, append([]byte{first}, preview...))
+	return preview, has
 }
 
-// previewVersion begins the file of a preview, so that one that a power cut left
-// empty is not taken for one that there is none of.
-const previewVersion = '1'
-
-// pictureIn is what is behind that, nil if nothing is.
-func pictureIn(kept []byte) []byte {
-	if len(kept) < 2 || kept[0] != previewVersion {
-		return nil
-	}
-	return kept[1:]
-}
+// The file of a preview begins with one of these, so that one that a power cut left
+// empty says nothing.
+const (
+	hasNoPreview = '-'
+	hasPreview   = '+'
+)
 
 // keepPreview may fail: it is a cache.
 func (s *snapshot) keepPreview(uid datastore.UID, kept []byte) {

@@ -130,13 +130,6 @@ func (r *scanner) entry(folder int, uid UID, stamp Stamp) (Scanned, error) {
 	if errors.As(err, &d) {
 		return e, fs.ErrNotExist
 	}
-	if _, ok := e.Properties["filesize"]; !ok && err == nil {
-		// Sugar adds it when it indexes the entry.
-		var st unix.Stat_t
-		if unix.Fstatat(folder, string(uid)+"/data", &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
-			e.Properties["filesize"] = fmt.Sprint(st.Size)
-		}
-	}
 	return e, err
 }
 
