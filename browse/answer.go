@@ -24,6 +24,20 @@ func answer(properties map[string][]byte, uid string, size int64, names []string
 	return out
 }
 
+// only are the properties of those names, all if there are none.
+func only(properties map[string][]byte, names []string) map[string][]byte {
+	if len(names) == 0 {
+		return properties
+	}
+	some := make(map[string][]byte, len(names))
+	for _, name := range names {
+		if value, ok := properties[name]; ok {
+			some[name] = value
+		}
+	}
+	return some
+}
+
 func wants(names []string, name string) bool { return len(names) == 0 || slices.Contains(names, name) }
 
 func valueOf(name string, value []byte) any {

@@ -52,6 +52,7 @@ func New(cfg Config) *Browser {
 // shelf is one Journal to look into.
 type shelf interface {
 	find(context.Context, *index.Query) ([]index.Hit, int, error)
+	uids(context.Context, *index.Query) ([]datastore.UID, error)
 	activities(context.Context) ([]string, error)
 	// properties of an entry that was found, as answer makes them.
 	properties(ctx context.Context, hit index.Hit, names []string) (map[string]any, error)
@@ -165,10 +166,10 @@ func (b *Browser) FindIDs(ctx context.Context, snapshot string, query map[string
 		return nil, invalid("This cannot be looked for", err)
 	}
 	err = b.on(ctx, snapshot, func(s shelf) error {
-		hits, _, err := s.find(ctx, q)
-		uids = make([]string, 0, len(hits))
-		for _, hit := range hits {
-			uids = append(uids, string(hit.UID))
+		found, err := s.uids(ctx, q)
+		uids = make([]string, 0, len(found))
+		for _, uid := range found {
+			uids = append(uids, string(uid))
 		}
 		return err
 	})

@@ -5,9 +5,9 @@
 //
 //   - A shelf is one Journal to look into. It has an index (package index) and says
 //     where the properties and the file of an entry come from.
-//   - The Journal here is read from its folder. Of a snapshot the list of entries is
-//     fetched once and kept in the cache; previews and files are fetched when
-//     somebody asks for them.
+//   - The Journal here is read from its index and its folder. Of a snapshot the list
+//     of entries is fetched once, and kept as an index in the cache; previews and
+//     files are fetched when somebody asks for them.
 //
 // # Invariants
 //

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
@@ -100,20 +102,35 @@ func (j *journal) find(ctx context.Context, q *index.Query) ([]index.Hit, int, e
 
 func (j *journal) activities(ctx context.Context) ([]string, error) { return j.index.Activities(ctx) }
 
+func (j *journal) uids(ctx context.Context, q *index.Query) ([]datastore.UID, error) {
+	return j.index.FindUIDs(ctx, q)
+}
+
 func (j *journal) hit(_ context.Context, uid datastore.UID) (index.Hit, error) {
 	return index.Hit{UID: uid}, nil // whether it is there is found out by reading it
 }
 
+// properties come from the index where it has them; Sugar's datastore notes the
+// checksum without a word.
 func (j *journal) properties(_ context.Context, hit index.Hit, names []string) (map[string]any, error) {
 	store, err := j.store()
 	if err != nil {
 		return nil, err
 	}
-	properties, size, err := store.Retrieve(hit.UID, names)
+	read, known := names, map[string][]byte{}
+	if hit.Properties != nil && len(names) > 0 && !slices.Contains(names, "checksum") {
+		known = only(hit.Properties, names)
+		read = []string{"preview"}
+		if !slices.Contains(names, "preview") {
+			read = []string{""} // none: only its size is looked at
+		}
+	}
+	properties, size, err := store.Retrieve(hit.UID, read)
 	if err != nil {
 		return nil, ofEntry(hit.UID, err)
 	}
-	return answer(properties, string(hit.UID), size, names), nil
+	maps.Copy(known, properties)
+	return answer(known, string(hit.UID), size, names), nil
 }
 
 func (j *journal) file(_ context.Context, uid datastore.UID, path string) (bool, error) {

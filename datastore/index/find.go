@@ -15,39 +15,71 @@ import (
 
 // Hit is an entry that was found.
 type Hit struct {
-	UID   datastore.UID
-	Extra string // of the Entry
+	UID        datastore.UID
+	Extra      string            // of the Entry
+	Properties map[string][]byte // of the Entry
 }
 
 // Find answers the page that q asks for, and how many there are in all.
 func (x *Index) Find(ctx context.Context, q *Query) (page []Hit, total int, err error) {
 	defer recovered(&err)
-	var found []*row
 	err = x.view(func(parts []part) error {
-		for _, p := range parts {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			docs, err := p.match(q)
+		found, err := x.matches(ctx, parts, q)
+		if err != nil {
+			return err
+		}
+		total = len(found)
+		for _, f := range x.page(found, q) {
+			properties, err := f.part.properties(f.number)
 			if err != nil {
-				return err
+				return fmt.Errorf("%w: %w", ErrUnusable, err)
 			}
-			for i := docs.Iterator(); i.HasNext(); {
-				found = append(found, &p.rows[i.Next()])
-			}
+			page = append(page, Hit{f.uid, f.extra, properties})
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, 0, err
+	return page, total, err
+}
+
+// FindUIDs answers only which entries it finds.
+func (x *Index) FindUIDs(ctx context.Context, q *Query) (uids []datastore.UID, err error) {
+	defer recovered(&err)
+	err = x.view(func(parts []part) error {
+		found, err := x.matches(ctx, parts, q)
+		if err != nil {
+			return err
+		}
+		for _, f := range x.page(found, q) {
+			uids = append(uids, f.uid)
+		}
+		return nil
+	})
+	return uids, err
+}
+
+// match is a document that fits a query.
+type match struct {
+	*row
+	part *part
+}
+
+// matches are all of them, in no order.
+func (x *Index) matches(ctx context.Context, parts []part, q *Query) (found []match, err error) {
+	for n := range parts {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p := &parts[n]
+		docs, err := p.match(q)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+		}
+		found = slices.Grow(found, int(docs.GetCardinality()))
+		for i := docs.Iterator(); i.HasNext(); {
+			found = append(found, match{&p.rows[i.Next()], p})
+		}
 	}
-	total = len(found)
-	x.sort(found, q)
-	from := min(q.offset, total)
-	for _, r := range found[from:min(from+q.limit, total)] {
-		page = append(page, Hit{r.uid, r.extra})
-	}
-	return page, total, nil
+	return found, nil
 }
 
 // view calls do with the parts of the index as it is now; they are good until it
@@ -112,15 +144,15 @@ func (p *part) inRange(r numberRange) *roaring.Bitmap {
 	return docs
 }
 
-// sort brings what was found into the order that q asks for. What is equal there
-// is in the order of Sugar's index where that is known, else the newest first, and
-// then by uid.
-func (x *Index) sort(found []*row, q *Query) {
+// page is what q asks for of what was found, in the order that it asks for. What is
+// equal there is in the order of Sugar's index where that is known, else the newest
+// first, and then by uid.
+func (x *Index) page(found []match, q *Query) []match {
 	x.mu.Lock()
 	rank := x.rank
 	x.mu.Unlock()
-	slices.SortFunc(found, func(a, b *row) int {
-		if c := q.order.compare(a, b); c != 0 {
+	compare := func(a, b match) int {
+		if c := q.order.compare(a.row, b.row); c != 0 {
 			if q.order.falling {
 				return -c
 			}
@@ -130,7 +162,12 @@ func (x *Index) sort(found []*row, q *Query) {
 			cmp.Compare(rankOf(rank, a.uid), rankOf(rank, b.uid)),
 			cmp.Compare(b.timestamp, a.timestamp),
 			cmp.Compare(a.uid, b.uid))
-	})
+	}
+	from := min(q.offset, len(found))
+	to := min(from+q.limit, len(found))
+	found = first(found, to, compare)
+	slices.SortFunc(found, compare)
+	return found[from:to]
 }
 
 func rankOf(rank map[datastore.UID]uint32, uid datastore.UID) uint32 {

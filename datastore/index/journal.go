@@ -70,6 +70,15 @@ func (j *Journal) Find(ctx context.Context, q *Query) (page []Hit, total int, er
 	return page, total, err
 }
 
+// FindUIDs answers as Index.FindUIDs does.
+func (j *Journal) FindUIDs(ctx context.Context, q *Query) (uids []datastore.UID, err error) {
+	err = j.use(ctx, func(x *Index) error {
+		uids, err = x.FindUIDs(ctx, q)
+		return err
+	})
+	return uids, err
+}
+
 // Activities answers as Index.Activities does.
 func (j *Journal) Activities(ctx context.Context) (names []string, err error) {
 	err = j.use(ctx, func(x *Index) error {

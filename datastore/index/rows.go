@@ -13,8 +13,9 @@ import (
 
 // row is what of an entry is in memory.
 type row struct {
-	uid   datastore.UID
-	extra string
+	number uint64 // of the document in its segment
+	uid    datastore.UID
+	extra  string
 	sortable
 }
 
@@ -70,6 +71,7 @@ func readRows(s segment.Segment) (rows, error) {
 	all := make(rows, s.Count())
 	for n := range all {
 		r := &all[n]
+		r.number = uint64(n)
 		good := false
 		err := s.VisitStoredFields(uint64(n), func(field string, _ byte, value []byte, _ []uint64) bool {
 			switch field {
@@ -118,4 +120,16 @@ func (x *Index) parts(snapshot *scorch.IndexSnapshot) ([]part, error) {
 	}
 	x.rows = now
 	return all, nil
+}
+
+// properties of a document, as they were when it was indexed.
+func (p *part) properties(number uint64) (properties map[string][]byte, err error) {
+	visitErr := p.Segment().VisitStoredFields(number, func(field string, _ byte, value []byte, _ []uint64) bool {
+		if field != keptField {
+			return true
+		}
+		properties, err = readProperties(append([]byte{}, value...))
+		return false
+	})
+	return properties, errors.Join(visitErr, err)
 }

@@ -11,13 +11,13 @@ func (p *part) anyOf(field string, terms []string) (*roaring.Bitmap, error) {
 	if err != nil {
 		return nil, err
 	}
-	docs := roaring.New()
+	docs := newUnion(dictionary)
 	for _, term := range terms {
-		if err := addPostings(docs, dictionary, []byte(term)); err != nil {
+		if err := docs.add([]byte(term)); err != nil {
 			return nil, err
 		}
 	}
-	return docs, nil
+	return docs.all, nil
 }
 
 // startingWith are the documents with a term that begins so.
@@ -26,17 +26,28 @@ func (p *part) startingWith(field, prefix string) (*roaring.Bitmap, error) {
 	if err != nil {
 		return nil, err
 	}
-	docs := roaring.New()
-	terms := dictionary.AutomatonIterator(nil, []byte(prefix), after(prefix))
+	docs := newUnion(dictionary)
+	terms := termsBetween(dictionary, []byte(prefix), after(prefix))
 	for {
 		entry, err := terms.Next()
 		if err != nil || entry == nil {
-			return docs, err
+			return docs.all, err
 		}
-		if err := addPostings(docs, dictionary, []byte(entry.Term)); err != nil {
+		if err := docs.add([]byte(entry.Term)); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// termsBetween lists terms, and does not count their documents if it need not.
+func termsBetween(d segment.TermDictionary, from, to []byte) segment.DictionaryIterator {
+	quick, ok := d.(interface {
+		AutomatonIteratorOmitCount(a segment.Automaton, from, to []byte) segment.DictionaryIterator
+	})
+	if ok {
+		return quick.AutomatonIteratorOmitCount(nil, from, to)
+	}
+	return d.AutomatonIterator(nil, from, to)
 }
 
 // after is the first term that does not begin with prefix. There is one: a term
@@ -53,29 +64,40 @@ func after(prefix string) []byte {
 	return end
 }
 
-// addPostings adds the documents with a term.
-func addPostings(docs *roaring.Bitmap, dictionary segment.TermDictionary, term []byte) error {
-	list, err := dictionary.PostingsList(term, nil, nil)
-	if err != nil {
+// union gathers the documents of many terms.
+type union struct {
+	dictionary segment.TermDictionary
+	all        *roaring.Bitmap
+
+	// Of the last term: their room is used again.
+	list     segment.PostingsList
+	postings segment.PostingsIterator
+}
+
+func newUnion(d segment.TermDictionary) *union { return &union{dictionary: d, all: roaring.New()} }
+
+// add adds the documents with a term.
+func (u *union) add(term []byte) (err error) {
+	if u.list, err = u.dictionary.PostingsList(term, nil, u.list); err != nil {
 		return err
 	}
-	postings := list.Iterator(false, false, false, nil)
-	if whole, ok := postings.(segment.OptimizablePostingsIterator); ok {
+	u.postings = u.list.Iterator(false, false, false, u.postings)
+	if whole, ok := u.postings.(segment.OptimizablePostingsIterator); ok {
 		if n, one := whole.DocNum1Hit(); one {
-			docs.Add(uint32(n))
+			u.all.Add(uint32(n))
 			return nil
 		}
-		if all := whole.ActualBitmap(); all != nil {
-			docs.Or(all)
+		if some := whole.ActualBitmap(); some != nil {
+			u.all.Or(some)
 			return nil
 		}
 	}
 	for {
-		posting, err := postings.Next()
+		posting, err := u.postings.Next()
 		if err != nil || posting == nil {
 			return err
 		}
-		docs.Add(uint32(posting.Number()))
+		u.all.Add(uint32(posting.Number()))
 	}
 }
 
@@ -85,20 +107,20 @@ func (p *part) values(field byte, seen map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	terms := dictionary.AutomatonIterator(nil, []byte{field}, []byte{field + 1})
+	terms := termsBetween(dictionary, []byte{field}, []byte{field + 1})
 	for {
 		entry, err := terms.Next()
 		if err != nil || entry == nil {
 			return err
 		}
-		docs := roaring.New()
-		if err := addPostings(docs, dictionary, []byte(entry.Term)); err != nil {
+		docs := newUnion(dictionary)
+		if err := docs.add([]byte(entry.Term)); err != nil {
 			return err
 		}
 		if gone := p.Deleted(); gone != nil {
-			docs.AndNot(gone)
+			docs.all.AndNot(gone)
 		}
-		if !docs.IsEmpty() {
+		if !docs.all.IsEmpty() {
 			seen[entry.Term[1:]] = true
 		}
 	}

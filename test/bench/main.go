@@ -31,6 +31,7 @@ func main() {
 	flag.IntVar(&c.entries, "entries", 1000, "how many entries the Journal has")
 	flag.IntVar(&c.manyEntries, "many", 5000, "how many entries the Journal has that memory is measured with")
 	flag.Int64Var(&c.bigFile, "big", 500<<20, "the size of one file among them")
+	flag.StringVar(&c.only, "only", "", "measure only this part, say search")
 	flag.StringVar(&c.in, "dir", os.TempDir(), "a folder on the disk to measure on")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -45,7 +46,7 @@ func main() {
 type config struct {
 	rounds, entries, manyEntries int
 	bigFile                      int64
-	in                           string
+	in, only                     string
 }
 
 // bench is what all measurements share.
@@ -89,7 +90,11 @@ func run(ctx context.Context, bin string, c config) (err error) {
 		{"fsyncs", b.syncs},
 		{"activation", b.activation},
 		{"memory", b.memory},
+		{"search", b.search},
 	} {
+		if c.only != "" && part.name != c.only && part.name != "writing a Journal" {
+			continue
+		}
 		start := time.Now()
 		fmt.Fprintf(os.Stderr, "%-18s", part.name)
 		if err := part.do(); err != nil {
