@@ -4,11 +4,12 @@ package xapian
 type kind uint8
 
 const (
-	tokenEnd        kind = iota
-	tokenWord            // a word
-	tokenGroupWord       // a word that only white space separates from the word before
-	tokenPhraseWord      // a word that one of . - / : \ @ joins to the word before
-	tokenWildWord        // a word with * after it
+	tokenNone kind = iota // after an error
+	tokenEnd
+	tokenWord       // a word
+	tokenGroupWord  // a word that only white space separates from the word before
+	tokenPhraseWord // a word that one of . - / : \ @ joins to the word before
+	tokenWildWord   // a word with * after it
 	tokenQuoteMark
 	tokenOpening // a bracket
 	tokenClosing
@@ -28,6 +29,10 @@ type token struct {
 	text   string // of a word, in lower case
 	fields string // of a word
 	window uint32 // of near and adj, if they say one
+
+	// Xapian's lexer goes on from the token before this one to this one without a
+	// look at whether the parser found an error.
+	blind bool
 }
 
 // mode is what the lexer is in the midst of.
@@ -73,10 +78,13 @@ func newLexer(text string, wordsOnly bool) lexer {
 
 // next returns the next token. What is left open at the end is closed.
 func (l *lexer) next() token {
+	blind := l.afterOperator || l.mode == inPhrase
 	for l.pos < len(l.text) {
 		if t, ok := l.step(); ok {
+			t.blind = blind
 			return t
 		}
+		blind = false
 	}
 	if l.mode == inQuotes || l.mode == inFieldQuotes {
 		// The scope of a field's quotation marks stays: they have to be closed by

@@ -28,14 +28,15 @@ func (l *lexer) mark(r rune, afterOperator bool) (t token, ok bool) {
 
 func isQuote(r rune) bool { return r == '"' || r == '\u201c' || r == '\u201d' }
 
-// quote reads a quotation mark. Two of them with nothing in between, and one at
-// the end, mean nothing.
+// quote reads a quotation mark. One at the end, and two with nothing in between,
+// mean nothing. Inside quotation marks, only "" are two.
 func (l *lexer) quote() (t token, ok bool) {
-	if l.mode == plain {
-		if !l.skipSpace() {
-			return t, false
-		}
-		if r, size := decode(l.text[l.pos:]); isQuote(r) {
+	if l.mode == plain && !l.skipSpace() {
+		return t, false
+	}
+	if l.pos < len(l.text) {
+		r, size := decode(l.text[l.pos:])
+		if l.mode == plain && isQuote(r) || l.last == '"' && r == '"' {
 			l.last = r
 			l.pos += size
 			return t, false

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 var (
@@ -18,10 +19,6 @@ var (
 
 // MaxDepth is how deep brackets can nest in a query.
 const MaxDepth = 500
-
-// errNoQuery is for what the grammar does not know. A query with such an error
-// is read again as nothing but words.
-var errNoQuery = errors.New("no proper query")
 
 // Parse reads a query as Sugar's datastore has Xapian's QueryParser do it: OR
 // between words, and AND, OR, XOR, NOT, NEAR, ADJ, brackets, + and -, "phrases",
@@ -44,27 +41,72 @@ func parse(l lexer) (*Query, error) {
 	if p.kind == tokenEnd {
 		return nil, ErrEmpty
 	}
-	q, err := p.expression(loosest)
-	if err != nil {
-		return nil, err
+	q := p.whole(tokenEnd)
+	for p.err == errNoQuery && !p.seen {
+		p.restart()
+		q = p.whole(tokenEnd)
 	}
-	if q == nil || p.kind != tokenEnd {
-		return nil, errNoQuery
-	}
-	return q, nil
+	return q, p.err
 }
 
-// A parser goes by precedence. It finds the same one of several errors first
-// that Xapian's parser finds, which is made from a grammar: errNoQuery is not
-// the end, ErrSyntax is.
+// errNoQuery is for what the grammar does not know. A query with such an error
+// is read again as nothing but words.
+var errNoQuery = errors.New("no proper query")
+
+// A parser goes by precedence. The first error stays, and from then on there are
+// no more tokens.
+//
+// It matters which of several errors is found first: ErrSyntax is the end, and
+// errNoQuery is not. Xapian's parser is made from a grammar, so this one combines
+// what it has read at the same tokens as that one.
 type parser struct {
 	lexer lexer
 	token // the one that is looked at
 
 	depth int
+	err   error
+
+	// Xapian's lexer does not always look whether there was an error before it goes
+	// on to the next token (token.blind), and the parser then starts anew with that
+	// one, and may find ErrSyntax yet: in NEAR AND AND, but not in NEAR a AND AND.
+	again bool
+	seen  bool // the lexer has looked
 }
 
-func (p *parser) advance() { p.token = p.lexer.next() }
+func (p *parser) restart() {
+	p.err = nil
+	p.depth = 0
+	p.again = true
+	p.advance()
+}
+
+func (p *parser) advance() {
+	if p.err != nil {
+		return
+	}
+	p.token = p.lexer.next()
+	if p.again && !p.blind {
+		p.seen = true
+		p.fail(errNoQuery)
+	}
+}
+
+func (p *parser) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+	p.token = token{kind: tokenNone}
+}
+
+// whole reads an expression up to what closes it.
+func (p *parser) whole(closer kind) *Query {
+	q := p.expression(loosest)
+	if q == nil || p.kind != closer {
+		p.fail(errNoQuery)
+		return nil
+	}
+	return q
+}
 
 // How tight operators bind. All group from the left.
 const (
@@ -88,162 +130,151 @@ func (k kind) precedence() int {
 
 // expression reads operands and the operators between them that bind at least as
 // tight as asked. It is nil if there was none of either.
-func (p *parser) expression(least int) (*Query, error) {
-	left, err := p.operand()
-	for err == nil && p.kind.precedence() >= least {
+func (p *parser) expression(least int) *Query {
+	return p.operators(p.operand(), least)
+}
+
+func (p *parser) operators(left *Query, least int) *Query {
+	for p.kind.precedence() >= least {
 		op := p.kind
 		p.advance()
 		if op == tokenAnd && (p.kind == tokenNot || p.kind == tokenHateAfterAnd) {
 			op = tokenNot
 			p.advance()
 		}
-		var right *Query
-		if right, err = p.expression(op.precedence() + 1); err != nil {
-			break
-		}
-		left, err = operate(op, left, right)
+		left = p.operate(op, left, p.expression(op.precedence()+1))
 	}
-	return left, err
+	return left
 }
 
-func operate(op kind, left, right *Query) (*Query, error) {
+func (p *parser) operate(op kind, left, right *Query) *Query {
 	switch {
+	case p.err != nil:
+		return nil
 	case left == nil || right == nil:
-		return nil, ErrSyntax
+		p.fail(ErrSyntax)
+		return nil
 	case op == tokenOr:
-		return join(Or, left, right), nil
+		return join(Or, left, right)
 	case op == tokenXor:
-		return join(Xor, left, right), nil
+		return join(Xor, left, right)
 	case op == tokenAnd:
-		return join(And, left, right), nil
+		return join(And, left, right)
 	}
-	return except(left, right), nil
+	return except(left, right)
 }
 
 // operand reads units with nothing between them but their signs. It is nil if
 // there is none.
-func (p *parser) operand() (*Query, error) {
+func (p *parser) operand() *Query {
 	var wanted, loved, hated *Query
-	units, signs := 0, 0
-	for {
-		sign := p.kind
-		switch sign {
-		case tokenLove, tokenHate:
-			signs++
-			p.advance()
-		case tokenWord, tokenWildWord, tokenQuoteMark, tokenOpening:
-		default:
-			if units == 1 && signs == 0 && !p.endsOperand() {
-				return nil, errNoQuery
-			}
-			return weigh(units, wanted, loved, hated)
-		}
-		unit, err := p.unit()
-		if err != nil {
-			return nil, err
-		}
-		units++
-		switch sign {
+	for units := 0; ; units++ {
+		switch p.kind {
 		case tokenLove:
-			loved = join(And, loved, unit)
+			p.advance()
+			loved = join(And, loved, p.unit())
 		case tokenHate:
-			hated = join(Or, hated, unit)
+			p.advance()
+			hated = join(Or, hated, p.unit())
+		case tokenWord, tokenWildWord, tokenQuoteMark, tokenOpening:
+			wanted = join(Or, wanted, p.unit())
 		default:
-			wanted = join(Or, wanted, unit)
+			// More than one unit, or one with a sign, Xapian combines before it looks
+			// at what follows.
+			if units == 1 && wanted != nil && !p.endsOperand() {
+				p.fail(errNoQuery)
+			}
+			return p.weigh(wanted, loved, hated)
 		}
 	}
 }
 
-// endsOperand says whether something that may follow an operand follows. After
-// a single unit without a sign Xapian looks at once; after more than one it
-// first makes what it has into a query, and may find another error in that.
+// endsOperand says whether something follows that may follow an operand.
 func (p *parser) endsOperand() bool {
 	return p.kind == tokenEnd || p.kind == tokenClosing || p.kind.precedence() != noOperator
 }
 
 // weigh makes one query of what was wanted, loved with + and hated with -. With
 // something loved, what is merely wanted changes the order only.
-func weigh(units int, wanted, loved, hated *Query) (*Query, error) {
+func (p *parser) weigh(wanted, loved, hated *Query) *Query {
 	q := wanted
 	if loved != nil {
 		q = loved
 	}
 	switch {
-	case units == 0:
-		return nil, nil
+	case p.err != nil || hated == nil:
+		return q
 	case q == nil:
-		return nil, errNoQuery
-	case hated != nil:
-		return except(q, hated), nil
+		p.fail(errNoQuery)
+		return nil
 	}
-	return q, nil
+	return except(q, hated)
 }
 
 // unit reads a word with what belongs to it, a phrase or an expression in
 // brackets.
-func (p *parser) unit() (*Query, error) {
+func (p *parser) unit() *Query {
 	t := p.token
-	p.advance()
 	switch t.kind {
 	case tokenWord:
+		p.advance()
 		return p.words(t)
 	case tokenWildWord:
-		return &Query{Op: Wildcard, Fields: t.fields, Text: t.text}, nil
+		p.advance()
+		return &Query{Op: Wildcard, Fields: t.fields, Text: t.text}
 	case tokenQuoteMark:
+		p.advance()
 		return p.quoted()
 	case tokenOpening:
+		p.advance()
 		return p.bracketed()
 	}
-	return nil, errNoQuery
+	p.fail(errNoQuery)
+	return nil
 }
 
-func (p *parser) bracketed() (*Query, error) {
+func (p *parser) bracketed() *Query {
 	if p.depth++; p.depth > MaxDepth {
-		return nil, ErrTooDeep
+		p.fail(ErrTooDeep)
 	}
-	q, err := p.expression(loosest)
-	if err != nil {
-		return nil, err
-	}
-	if q == nil || p.kind != tokenClosing {
-		return nil, errNoQuery
-	}
+	q := p.whole(tokenClosing)
 	p.depth--
 	p.advance()
-	return q, nil
+	return q
 }
 
-func (p *parser) quoted() (*Query, error) {
-	var words []token
-	for p.kind == tokenWord {
-		words = append(words, p.token)
-		p.advance()
-	}
+func (p *parser) quoted() *Query {
+	words := p.list(tokenWord)
 	if len(words) == 0 || p.kind != tokenQuoteMark {
-		return nil, errNoQuery
+		p.fail(errNoQuery)
+		return nil
 	}
 	p.advance()
-	return positional(Phrase, words, 0), nil
+	return positional(Phrase, words, 0)
+}
+
+// list reads words of one kind.
+func (p *parser) list(k kind, words ...*Query) []*Query {
+	for p.kind == k {
+		words = append(words, single(p.token))
+		p.advance()
+	}
+	return words
 }
 
 // words reads what makes one unit with the word that was read.
-func (p *parser) words(first token) (*Query, error) {
+func (p *parser) words(first token) *Query {
 	switch p.kind {
 	case tokenGroupWord:
-		return p.group(first), nil
+		return p.group(first)
 	case tokenPhraseWord:
-		words := []token{first}
-		for p.kind == tokenPhraseWord {
-			words = append(words, p.token)
-			p.advance()
-		}
-		return positional(Phrase, words, 0), nil
+		return positional(Phrase, p.list(tokenPhraseWord, single(first)), 0)
 	case tokenNear:
 		return p.within(Near, first)
 	case tokenAdj:
 		return p.within(Phrase, first)
 	}
-	return single(first), nil
+	return single(first)
 }
 
 func (p *parser) group(first token) *Query {
@@ -258,46 +289,41 @@ func (p *parser) group(first token) *Query {
 // within reads a chain of words with NEAR or ADJ between them. The largest
 // distance that one of them says holds for all. One that says none is as good as
 // the others, and where none does it is 10.
-func (p *parser) within(op Op, first token) (*Query, error) {
-	words := []token{first}
+func (p *parser) within(op Op, first token) *Query {
+	words := []*Query{single(first)}
 	var distance uint32
 	for link := p.kind; p.kind == link; p.advance() {
 		distance = max(distance, p.window)
 		p.advance()
 		if p.kind != tokenWord {
-			return nil, errNoQuery
+			p.fail(errNoQuery)
+			return nil
 		}
-		words = append(words, p.token)
+		words = append(words, single(p.token))
 	}
 	if distance == 0 {
 		distance = 10
 	}
-	return positional(op, words, distance-1), nil
+	return positional(op, words, distance-1)
 }
 
 func single(t token) *Query { return &Query{Op: Term, Fields: t.fields, Text: t.text} }
 
 // positional makes a phrase of the words, or what NEAR makes, with so much space
 // between them. A phrase of one word is that word.
-func positional(op Op, words []token, space uint32) *Query {
+func positional(op Op, words []*Query, space uint32) *Query {
 	if len(words) == 1 {
-		return single(words[0])
+		return words[0]
 	}
 	window := space + uint32(len(words)) // this too wraps around in Xapian
 	if window == 0 {
 		window = uint32(len(words))
 	}
-	q := &Query{Op: op, Fields: words[0].fields, Window: int(min(window, math.MaxInt32))}
-	q.Subs = make([]*Query, len(words))
-	for i, w := range words {
-		q.Subs[i] = single(w)
-		if w.fields != q.Fields {
-			q.Fields = ""
-		}
-	}
-	if q.Fields != "" {
-		for _, s := range q.Subs {
-			s.Fields = ""
+	q := &Query{Op: op, Window: int(min(window, math.MaxInt32)), Subs: words}
+	if fields := words[0].Fields; !slices.ContainsFunc(words, func(w *Query) bool { return w.Fields != fields }) {
+		q.Fields = fields
+		for _, w := range words {
+			w.Fields = ""
 		}
 	}
 	return q
