@@ -102,8 +102,11 @@ var queryPieces = []string{
 
 // someQuery mixes what the parser looks for with words, well formed by chance.
 func someQuery(r *rand.Rand) string {
-	if r.IntN(4) == 0 {
+	switch r.IntN(8) {
+	case 0, 1:
 		return properQuery(r, 3)
+	case 2:
+		return operatorsOnly(r)
 	}
 	var b strings.Builder
 	spaced := r.IntN(10) // of 10
@@ -147,4 +150,17 @@ func properQuery(r *rand.Rand, depth int) string {
 		return inner() + " " + pick(r, []string{"", "+", "-"}) + inner()
 	}
 	return inner() + pick(r, []string{" AND ", " OR ", " XOR ", " NOT ", " AND NOT ", " AND -", " "}) + inner()
+}
+
+// operatorsOnly is hardly ever well formed. What Xapian makes of it depends on
+// which of its errors comes first.
+func operatorsOnly(r *rand.Rand) string {
+	var b strings.Builder
+	for range 2 + r.IntN(8) {
+		b.WriteString(pick(r, []string{"AND ", "OR ", "XOR ", "NOT ", "NEAR ", "ADJ ", "+", "-"}))
+		if r.IntN(8) == 0 {
+			b.WriteString(pick(r, []string{"a ", "-a ", "uid:b ", "c-d ", "e* ", "(", ")", "\"f\"", "keep:("}))
+		}
+	}
+	return b.String()
 }

@@ -37,21 +37,28 @@ func Parse(text string) (*Query, error) {
 
 func parse(l lexer) (*Query, error) {
 	p := parser{lexer: l}
-	p.advance()
+	p.read()
 	if p.kind == tokenEnd {
 		return nil, ErrEmpty
 	}
 	q := p.whole(tokenEnd)
-	for p.err == errNoQuery && !p.seen {
+	for (p.err == errNoQuery || p.err == errHateOnly) && !p.seen {
 		p.restart()
 		q = p.whole(tokenEnd)
 	}
-	return q, p.err
+	if p.err != nil {
+		return nil, p.err
+	}
+	return q, nil
 }
 
-// errNoQuery is for what the grammar does not know. A query with such an error
-// is read again as nothing but words.
-var errNoQuery = errors.New("no proper query")
+var (
+	// errNoQuery is for what the grammar does not know. A query with such an error
+	// is read again as nothing but words.
+	errNoQuery = errors.New("no proper query")
+	// errHateOnly is the same for an operand that says only what not to find.
+	errHateOnly = errors.New("only what is not to be found")
+)
 
 // A parser goes by precedence. The first error stays, and from then on there are
 // no more tokens.
@@ -71,16 +78,37 @@ type parser struct {
 	// one, and may find ErrSyntax yet: in NEAR AND AND, but not in NEAR a AND AND.
 	again bool
 	seen  bool // the lexer has looked
+	// For so many tokens it does not start anew, but skips the one that does not fit.
+	patience int
 }
 
 func (p *parser) restart() {
+	if p.err == errNoQuery {
+		p.patience = 3
+	}
 	p.err = nil
 	p.depth = 0
 	p.again = true
-	p.advance()
+	p.read()
 }
 
+// advance takes the token.
 func (p *parser) advance() {
+	p.patience--
+	p.read()
+}
+
+// unexpected is for a token that does not fit.
+func (p *parser) unexpected() {
+	if p.patience <= 0 {
+		p.fail(errNoQuery)
+		return
+	}
+	p.patience = 3
+	p.read()
+}
+
+func (p *parser) read() {
 	if p.err != nil {
 		return
 	}
@@ -101,9 +129,11 @@ func (p *parser) fail(err error) {
 // whole reads an expression up to what closes it.
 func (p *parser) whole(closer kind) *Query {
 	q := p.expression(loosest)
-	if q == nil || p.kind != closer {
-		p.fail(errNoQuery)
-		return nil
+	for p.err == nil && (q == nil || p.kind != closer) {
+		if p.kind.precedence() == noOperator {
+			p.unexpected()
+		}
+		q = p.operators(q, loosest)
 	}
 	return q
 }
@@ -205,7 +235,7 @@ func (p *parser) weigh(wanted, loved, hated *Query) *Query {
 	case p.err != nil || hated == nil:
 		return q
 	case q == nil:
-		p.fail(errNoQuery)
+		p.fail(errHateOnly)
 		return nil
 	}
 	return except(q, hated)
@@ -214,23 +244,30 @@ func (p *parser) weigh(wanted, loved, hated *Query) *Query {
 // unit reads a word with what belongs to it, a phrase or an expression in
 // brackets.
 func (p *parser) unit() *Query {
+	for p.err == nil && !p.startsUnit() {
+		p.unexpected()
+	}
 	t := p.token
+	p.advance()
 	switch t.kind {
 	case tokenWord:
-		p.advance()
 		return p.words(t)
 	case tokenWildWord:
-		p.advance()
 		return &Query{Op: Wildcard, Fields: t.fields, Text: t.text}
 	case tokenQuoteMark:
-		p.advance()
 		return p.quoted()
 	case tokenOpening:
-		p.advance()
 		return p.bracketed()
 	}
-	p.fail(errNoQuery)
 	return nil
+}
+
+func (p *parser) startsUnit() bool {
+	switch p.kind {
+	case tokenWord, tokenWildWord, tokenQuoteMark, tokenOpening:
+		return true
+	}
+	return false
 }
 
 func (p *parser) bracketed() *Query {
