@@ -23,11 +23,15 @@ var arrows = map[string][]string{
 	"dbus":              {},
 	"datastore":         {},
 	"datastore/service": {"datastore"},
+	"datastore/index":   {"datastore", "datastore/index/xapian"},
 	"xsclient":          {"wire", "datastore", "transfer", "profile"},
+	"browse":            {"xsclient", "datastore", "datastore/index", "datastore/service", "profile", "wire"},
 	"xs":                {"wire", "datastore", "transfer", "xs/store"},
 	"xs/store":          {"wire", "datastore", "transfer"},
 
-	"cmd/xo-backupd": {"dbus", "xsclient", "datastore", "datastore/service", "profile", "transfer", "wire"},
+	"datastore/index/xapian": {}, // how Xapian reads text, and nothing of an index
+
+	"cmd/xo-backupd": {"browse", "dbus", "xsclient", "datastore", "datastore/service", "profile", "transfer", "wire"},
 	"cmd/xo-backup":  {"dbus", "wire"}, // their words only
 	"cmd/xs-backupd": {"xs", "xs/store", "datastore", "transfer", "wire"},
 
