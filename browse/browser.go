@@ -70,19 +70,7 @@ func (b *Browser) on(ctx context.Context, snapshot string, do func(shelf) error)
 	if snapshot == "" {
 		return do(b.journal)
 	}
-	s, err := b.snapshots.open(ctx, snapshot)
-	if err == nil {
-		err = do(s)
-	}
-	if !errors.Is(err, index.ErrUnusable) {
-		return err
-	}
-	b.cfg.Log.Info("what is kept of a snapshot is damaged; it is fetched anew", "snapshot", snapshot, "why", err)
-	s.drop()
-	if s, err = b.snapshots.open(ctx, snapshot); err != nil {
-		return err
-	}
-	return do(s)
+	return b.snapshots.on(ctx, snapshot, do)
 }
 
 func (b *Browser) enter() {
@@ -123,7 +111,10 @@ func (b *Browser) Close() error {
 	return b.close()
 }
 
-func (b *Browser) close() error { return errors.Join(b.journal.close(), b.snapshots.close()) }
+func (b *Browser) close() error {
+	b.snapshots.close()
+	return b.journal.close()
+}
 
 // Changed says that an entry of the Journal here was made, changed or deleted.
 func (b *Browser) Changed(uid datastore.UID) { b.journal.changed(uid) }

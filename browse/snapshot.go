@@ -56,12 +56,6 @@ func (s *snapshot) open(ctx context.Context) (fetched bool, err error) {
 	return true, err
 }
 
-func (s *snapshot) isOpen() bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.index != nil
-}
-
 func (s *snapshot) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/sugarlabs/xo-backupd/datastore/index"
 	"github.com/sugarlabs/xo-backupd/wire"
 )
 
@@ -18,6 +20,7 @@ import (
 const (
 	mostSnapshots = 6
 	mostBytes     = 32 << 20
+	mostOpen      = 2 // each holds its rows in memory
 )
 
 // snapshots are the shelves of the snapshots at school. What is kept of each is a
@@ -27,49 +30,104 @@ type snapshots struct {
 	dir string
 
 	mu      sync.Mutex
-	shelves map[string]*snapshot // by the name of their folder
+	shelves map[string]*inUse // by the name of their folder
+}
+
+// inUse is a shelf that is open, or about to be.
+type inUse struct {
+	*snapshot
+	users int
+	used  time.Time
 }
 
 func newSnapshots(cfg Config) *snapshots {
-	return &snapshots{cfg: cfg, dir: filepath.Join(cfg.CacheDir, "snapshots"), shelves: map[string]*snapshot{}}
+	return &snapshots{cfg: cfg, dir: filepath.Join(cfg.CacheDir, "snapshots"), shelves: map[string]*inUse{}}
 }
 
-// open answers the shelf of a snapshot; what is not here of it yet is fetched.
-func (s *snapshots) open(ctx context.Context, id string) (*snapshot, error) {
+// on calls do with the shelf of a snapshot; what is not here of it yet is fetched.
+func (s *snapshots) on(ctx context.Context, id string, do func(shelf) error) error {
 	account := s.cfg.School.Status().Account
 	if account == "" {
-		return nil, &Error{Code: "NotRegistered", Message: "This laptop is not registered with a school server yet: choose Register while it is in reach."}
+		return &Error{Code: "NotRegistered", Message: "This laptop is not registered with a school server yet: choose Register while it is in reach."}
 	}
-	if err := wire.CheckName(id); err != "" {
-		return nil, &Error{Code: "NoSnapshot", Message: fmt.Sprintf("There is no snapshot called %.40q.", id)}
+	if wrong := wire.CheckName(id); wrong != "" {
+		return &Error{Code: "NoSnapshot", Message: fmt.Sprintf("There is no snapshot called %.40q.", id)}
 	}
-	s.mu.Lock()
-	name := account + "." + id
-	shelf, ok := s.shelves[name]
-	if !ok {
-		shelf = &snapshot{cfg: s.cfg, id: id, dir: filepath.Join(s.dir, name)}
-		s.shelves[name] = shelf
+	shelf := s.take(account + "." + id)
+	defer s.release(shelf)
+	err := s.open(ctx, shelf)
+	if err == nil {
+		err = do(shelf)
 	}
-	s.mu.Unlock()
-	fetched, err := shelf.open(ctx)
-	if err != nil {
-		return nil, err
+	if !errors.Is(err, index.ErrUnusable) {
+		return err
 	}
-	if fetched {
-		s.prune(name)
+	s.cfg.Log.Info("what is kept of a snapshot is damaged; it is fetched anew", "snapshot", id, "why", err)
+	shelf.drop()
+	if err := s.open(ctx, shelf); err != nil {
+		return err
 	}
-	return shelf, nil
+	return do(shelf)
 }
 
-func (s *snapshots) close() error {
+func (s *snapshots) take(name string) *inUse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var err error
-	for name, shelf := range s.shelves {
-		err = errors.Join(err, shelf.close())
-		delete(s.shelves, name)
+	shelf, ok := s.shelves[name]
+	if !ok {
+		_, id, _ := strings.Cut(name, ".")
+		shelf = &inUse{snapshot: &snapshot{cfg: s.cfg, id: id, dir: filepath.Join(s.dir, name)}}
+		s.shelves[name] = shelf
+	}
+	shelf.users++
+	return shelf
+}
+
+// release closes what has not been used for the longest time, if too much is open.
+func (s *snapshots) release(shelf *inUse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	shelf.users--
+	shelf.used = time.Now()
+	for len(s.shelves) > mostOpen {
+		var oldest string
+		for name, other := range s.shelves {
+			if other.users == 0 && (oldest == "" || other.used.Before(s.shelves[oldest].used)) {
+				oldest = name
+			}
+		}
+		if oldest == "" {
+			return
+		}
+		s.forget(oldest)
+	}
+}
+
+// forget closes a shelf that nobody uses.
+func (s *snapshots) forget(name string) {
+	if err := s.shelves[name].close(); err != nil {
+		s.cfg.Log.Warn("what is kept of a snapshot cannot be closed; it will be fetched anew", "error", err)
+	}
+	delete(s.shelves, name)
+}
+
+func (s *snapshots) open(ctx context.Context, shelf *inUse) error {
+	fetched, err := shelf.open(ctx)
+	if err == nil && fetched {
+		s.prune()
 	}
 	return err
+}
+
+// close closes what nobody uses.
+func (s *snapshots) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, shelf := range s.shelves {
+		if shelf.users == 0 {
+			s.forget(name)
+		}
+	}
 }
 
 // kept is what is kept of a snapshot.
@@ -80,8 +138,8 @@ type kept struct {
 }
 
 // prune removes what has not been used for the longest time, beyond the bounds;
-// never what is open, nor the one of that name.
-func (s *snapshots) prune(name string) {
+// never what is in use.
+func (s *snapshots) prune() {
 	folders, err := os.ReadDir(s.dir)
 	if err != nil {
 		return
@@ -99,10 +157,12 @@ func (s *snapshots) prune(name string) {
 	for n, k := range all {
 		bytes += k.bytes
 		shelf, open := s.shelves[k.name]
-		if n < mostSnapshots && bytes <= mostBytes || k.name == name || open && shelf.isOpen() {
+		if n < mostSnapshots && bytes <= mostBytes || open && shelf.users > 0 {
 			continue
 		}
-		delete(s.shelves, k.name)
+		if open {
+			s.forget(k.name)
+		}
 		if err := os.RemoveAll(filepath.Join(s.dir, k.name)); err != nil {
 			s.cfg.Log.Warn("what is kept of a snapshot cannot be removed", "error", err)
 		}
