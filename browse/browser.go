@@ -68,9 +68,9 @@ func (b *Browser) on(ctx context.Context, snapshot string, do func(shelf) error)
 	b.enter()
 	defer b.leave()
 	if snapshot == "" {
-		return do(b.journal)
+		return fullDisk(do(b.journal))
 	}
-	return b.snapshots.on(ctx, snapshot, do)
+	return fullDisk(b.snapshots.on(ctx, snapshot, do))
 }
 
 func (b *Browser) enter() {

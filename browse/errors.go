@@ -33,12 +33,15 @@ func noEntry(uid datastore.UID) error {
 
 // ofEntry says in words what an error about an entry's files means.
 func ofEntry(uid datastore.UID, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		return noEntry(uid)
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+	}
+	return err
+}
+
+// fullDisk says so where an error is about that.
+func fullDisk(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		return &Error{Code: "DiskFull", Message: "The laptop's disk is full: remove something from the Journal or empty its trash, then try again.", Err: err}
 	}
 	return err

@@ -178,8 +178,11 @@ func rankOf(rank map[datastore.UID]uint32, uid datastore.UID) uint32 {
 }
 
 // Rank tells the index in which order Sugar's own has its entries, which breaks
-// ties there. What is added to it later comes behind.
+// ties there; nil: that is not known. What is added to it later comes behind.
 func (x *Index) Rank(uids []datastore.UID) {
+	if uids == nil {
+		return
+	}
 	rank := make(map[datastore.UID]uint32, len(uids))
 	for n, uid := range uids {
 		rank[uid] = uint32(n)

@@ -141,17 +141,23 @@ func cut(ctx context.Context, entries iter.Seq2[*Entry, error]) (<-chan cutDocum
 	out := make(chan cutDocument, 16)
 	go func() {
 		defer close(out)
-		for e, err := range entries {
-			d := cutDocument{err: err}
-			if err == nil {
-				d.document = newDocument(e)
-			}
+		send := func(d cutDocument) bool {
 			select {
 			case out <- d:
+				return d.err == nil
 			case <-ctx.Done():
-				return
+				return false
 			}
+		}
+		var err error
+		defer func() {
 			if err != nil {
+				send(cutDocument{err: err})
+			}
+		}()
+		defer recovered(&err)
+		for e, failed := range entries {
+			if err = failed; err != nil || !send(cutDocument{document: newDocument(e)}) {
 				return
 			}
 		}
