@@ -2,13 +2,14 @@ package e2e
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/sugarlabs/xo-backupd/test/bed"
 )
 
 // The programs as an XO-1 needs them, 386 without floating point instructions,
-// do one backup and one restore.
+// do one backup and one restore, and look into both Journals.
 func TestOn386Softfloat(t *testing.T) {
 	if runtime.GOARCH != "amd64" && runtime.GOARCH != "386" {
 		t.Skip("this machine does not run 386 programs")
@@ -26,4 +27,12 @@ func TestOn386Softfloat(t *testing.T) {
 	must(t, err)
 	done(t, x, "Restore", "")
 	holds(t, x, before)
+
+	titles, err := findIn(t, x, "", "dra*")
+	must(t, err)
+	there, err := findIn(t, x, snapshotID(t, x, 0), "dra*")
+	must(t, err)
+	if len(titles) == 0 || !slices.Equal(titles, there) {
+		t.Errorf("%q here, %q at school", titles, there)
+	}
 }
