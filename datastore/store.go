@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -185,6 +186,42 @@ func openat(at int, name string, flags int) (int, error) {
 			return fd, err
 		}
 	}
+}
+
+// OpenData opens the file of an entry; one that is not there is fs.ErrNotExist.
+// Sugar may change it while it is read: what Entry has answered says what it
+// should be, see CopyData.
+func (s *Store) OpenData(uid UID) (io.ReadCloser, error) {
+	if _, err := ParseUID(string(uid)); err != nil {
+		return nil, err
+	}
+	f, err := s.openData(uid)
+	if err != nil {
+		return nil, fmt.Errorf("entry %s: data: %w", uid, err)
+	}
+	return f, nil
+}
+
+func (s *Store) openData(uid UID) (*os.File, error) {
+	folder, err := s.openFolder(uid)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(folder)
+	fd, err := openFile(folder, string(uid)+"/data")
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), string(uid)+"/data")
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no plain file")
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // openFolder opens the folder UU of an entry. What is not there is
