@@ -78,6 +78,7 @@ const (
 	RefusedNotRegistered = "not-registered" // the XS knows no such account, or the key not any more: register
 	RefusedReadOnly      = "read-only"      // another machine is the one that writes this account
 	RefusedNoSnapshot    = "no-snapshot"    // what was asked for does not exist
+	RefusedNoEntry       = "no-entry"       // the snapshot does, and has no such entry
 	RefusedInput         = "input"          // what the XO sent breaks the rules
 	RefusedDamaged       = "damaged"        // what arrived, or what is kept, is not what its sums say
 	RefusedFailed        = "failed"         // anything else on the XS's side: come again

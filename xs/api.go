@@ -1,6 +1,7 @@
 package xs
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/sugarlabs/xo-backupd/wire"
@@ -168,19 +169,32 @@ func getEntries(w http.ResponseWriter, req *http.Request, snap *store.Snapshot) 
 	return nil
 }
 
+// mediaTypes of the files of an entry.
+var mediaTypes = map[string]string{
+	".cjson": "application/json",
+	".data":  "application/octet-stream",
+	".xoj":   "application/vnd.olpc-journal-entry",
+}
+
+// tested is how much of a file is there before a word of it is said: damage of a
+// small one is then told in words, and that of a large one by how it ends.
+const tested = 128 << 10
+
 func getFile(w http.ResponseWriter, req *http.Request, snap *store.Snapshot) error {
 	name := req.PathValue("file")
-	r, size, err := snap.File(name)
+	f, size, err := snap.File(name)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	kind := "application/octet-stream"
-	if strings.HasSuffix(name, ".cjson") {
-		kind = "application/json"
+	defer f.Close()
+	r := bufio.NewReaderSize(f, tested)
+	if _, err := r.Peek(tested); err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	w.Header().Set("Content-Type", mediaTypes[path.Ext(name)])
+	if size >= 0 {
+		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	}
 	send(w, r)
 	return nil
 }

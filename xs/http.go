@@ -85,7 +85,7 @@ func statusOf(no *wire.Refusal) int {
 		return http.StatusBadRequest
 	case wire.RefusedReadOnly, wire.RefusedNotRegistered:
 		return http.StatusForbidden
-	case wire.RefusedNoSnapshot:
+	case wire.RefusedNoSnapshot, wire.RefusedNoEntry:
 		return http.StatusNotFound
 	case wire.RefusedBusy, wire.RefusedInUse, wire.RefusedFull:
 		return http.StatusServiceUnavailable

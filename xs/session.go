@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/transfer"
 	"github.com/sugarlabs/xo-backupd/wire"
 	"github.com/sugarlabs/xo-backupd/xs/store"
@@ -230,6 +231,7 @@ func (s *session) refusal(err error) *wire.Refusal {
 		moved *transfer.Error
 		tree  *store.TreeError
 		name  *store.NameError
+		bad   *datastore.DamagedError
 		code  = wire.RefusedFailed
 	)
 	switch {
@@ -243,6 +245,10 @@ func (s *session) refusal(err error) *wire.Refusal {
 		return notRegistered()
 	case errors.Is(err, store.ErrNoSnapshot):
 		return &wire.Refusal{Code: wire.RefusedNoSnapshot, Message: err.Error()}
+	case errors.Is(err, store.ErrNoEntry):
+		return &wire.Refusal{Code: wire.RefusedNoEntry, Message: err.Error()}
+	case errors.As(err, &bad):
+		return &wire.Refusal{Code: wire.RefusedDamaged, Message: bad.Error()}
 	case errors.Is(err, store.ErrInUse):
 		no = s.room.busy("This Journal is being backed up by another session right now.")
 		no.Code = wire.RefusedInUse

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
@@ -169,36 +168,4 @@ func (s *Snapshot) Saved(ctx context.Context, versions map[string]string) ([]str
 			uids = append(uids, e.UID)
 		}
 	}
-}
-
-// File opens one entry's metadata ("UID.cjson") or its whole data ("UID.data").
-func (s *Snapshot) File(name string) (io.ReadCloser, int64, error) {
-	base, kind, _ := strings.Cut(name, ".")
-	uid, err := datastore.ParseUID(base)
-	if err != nil {
-		return nil, 0, &NameError{"entry", name, "is not a uid"}
-	}
-	if kind == "cjson" {
-		f, err := s.root.Open(uid.Path())
-		if err != nil {
-			return nil, 0, err
-		}
-		fi, err := f.Stat()
-		if err != nil {
-			return nil, 0, errors.Join(err, f.Close())
-		}
-		return f, fi.Size(), nil
-	}
-	if kind != "data" {
-		return nil, 0, fmt.Errorf("%.80q: %w", name, fs.ErrNotExist)
-	}
-	e, _, err := datastore.ReadEntry(s.FS(), uid)
-	if err != nil {
-		return nil, 0, err
-	}
-	if e.Data == nil {
-		return nil, 0, fmt.Errorf("entry %s has no file: %w", uid, fs.ErrNotExist)
-	}
-	r, err := datastore.OpenData(s.FS(), e)
-	return r, e.Data.Size, err
 }

@@ -18,6 +18,8 @@ var (
 	ErrNoAccount = errors.New("this school server knows no such account")
 	// ErrNoSnapshot: no such snapshot, or none at all.
 	ErrNoSnapshot = errors.New("there is no such backup")
+	// ErrNoEntry: no such entry in a snapshot, or not with what was asked for.
+	ErrNoEntry = errors.New("there is no such entry in this backup")
 	// ErrInUse: another session holds the account.
 	ErrInUse = errors.New("this account is being backed up right now")
 )
