@@ -38,8 +38,13 @@ type apiClient struct {
 	http    *http.Client
 }
 
-// api opens the channel and says hello; requests that follow run over it.
-func (s *session) api(ctx context.Context) (*apiClient, error) {
+// api opens the channel and says hello; requests that follow run over it, one
+// after the other.
+func (s *session) api(ctx context.Context) (*apiClient, error) { return s.apiOver(ctx, 1) }
+
+// apiOver is api over several channels, as they are needed, for as many requests
+// at once.
+func (s *session) apiOver(ctx context.Context, channels int) (*apiClient, error) {
 	first, err := s.openAPI(ctx)
 	if err != nil {
 		return nil, err
@@ -48,7 +53,8 @@ func (s *session) api(ctx context.Context) (*apiClient, error) {
 	conns <- first
 	transport := &http.Transport{
 		DisableCompression:     true,
-		MaxConnsPerHost:        1,
+		MaxConnsPerHost:        channels,
+		MaxIdleConnsPerHost:    channels,
 		MaxResponseHeaderBytes: maxAnswer,
 		ResponseHeaderTimeout:  s.client.apiTimeout,
 		// A further channel is opened where the first one is spent, as after
@@ -105,8 +111,7 @@ func (a *apiClient) Snapshots(ctx context.Context) ([]wire.Snapshot, error) {
 // checkSnapshot refuses what cannot be a snapshot's record. Its id becomes part
 // of paths, and all of it is shown to people.
 func checkSnapshot(s *wire.Snapshot) error {
-	const layout = "2006-01-02T15-04-05Z"
-	if t, err := time.Parse(layout, s.ID); err != nil || t.Format(layout) != s.ID || s.Entries < 0 || s.Bytes < 0 {
+	if !isSnapshotID(s.ID) || s.Entries < 0 || s.Bytes < 0 {
 		return badAnswer(fmt.Sprintf("a snapshot called %.60q of %d entries, %d bytes", s.ID, s.Entries, s.Bytes))
 	}
 	s.Account, s.Machine = sentence(s.Account), sentence(s.Machine)
@@ -146,7 +151,7 @@ func (a *apiClient) Entries(ctx context.Context, id string, each func(wire.Entry
 		case isJSON(err):
 			return badAnswer(fmt.Sprintf("entry %d of snapshot %.60q: %v", n, id, err))
 		case err != nil:
-			return a.session.explain(err)
+			return a.session.explain(err) // a line that ends too early, say
 		case n == maxEntries:
 			return badAnswer(fmt.Sprintf("snapshot %.60q of more than %d entries", id, maxEntries))
 		}
@@ -199,17 +204,9 @@ func (a *apiClient) post(ctx context.Context, in, out any, path ...string) error
 
 // decode reads the one value of an answer; out nil: none is wanted.
 func (a *apiClient) decode(ctx context.Context, response *http.Response, out any) error {
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAPIAnswer+1))
-	switch {
-	case cancelled(ctx) != nil:
-		return cancelled(ctx)
-	case err != nil:
-		return a.session.explain(err)
-	case len(body) > maxAPIAnswer:
-		return badAnswer(fmt.Sprintf("%s: more than %d bytes", response.Request.URL.Path, maxAPIAnswer))
-	case out == nil:
-		return nil
+	body, err := readAnswer(ctx, response, maxAPIAnswer)
+	if err != nil || out == nil {
+		return err
 	}
 	if err := json.Unmarshal(body, out); err != nil {
 		return badAnswer(fmt.Sprintf("%s: %v", response.Request.URL.Path, err))
@@ -217,14 +214,32 @@ func (a *apiClient) decode(ctx context.Context, response *http.Response, out any
 	return nil
 }
 
-// do sends a request; an answer that refuses is an error.
+// readAnswer reads all of an answer that may be of at most that many bytes.
+func readAnswer(ctx context.Context, response *http.Response, most int64) ([]byte, error) {
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, most+1))
+	switch {
+	case cancelled(ctx) != nil:
+		return nil, cancelled(ctx)
+	case err != nil:
+		return nil, err
+	case int64(len(body)) > most:
+		return nil, badAnswer(fmt.Sprintf("%s: more than %d bytes", response.Request.URL.Path, most))
+	}
+	return body, nil
+}
+
+// do sends a request; an answer that refuses is an error. What comes of an
+// answer's body is an error in words, too.
 func (a *apiClient) do(ctx context.Context, method string, body []byte, path ...string) (*http.Response, error) {
 	u := &url.URL{Scheme: "http", Host: "xs", Path: "/"}
 	for _, part := range path {
 		u = u.JoinPath(url.PathEscape(part))
 	}
-	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	asking, giveUp := context.WithCancel(ctx)
+	request, err := http.NewRequestWithContext(asking, method, u.String(), bytes.NewReader(body))
 	if err != nil {
+		giveUp()
 		return nil, err
 	}
 	if body != nil {
@@ -232,16 +247,45 @@ func (a *apiClient) do(ctx context.Context, method string, body []byte, path ...
 	}
 	response, err := a.http.Do(request)
 	if err != nil {
+		giveUp()
 		if cancelled(ctx) != nil {
 			return nil, cancelled(ctx)
 		}
 		return nil, a.session.explain(err)
 	}
+	response.Body = &answerBody{ReadCloser: response.Body, ctx: ctx, session: a.session, giveUp: giveUp}
 	if response.StatusCode/100 == 2 {
 		return response, nil
 	}
 	defer response.Body.Close()
 	return nil, apiRefusal(response)
+}
+
+// answerBody is the content of an answer. It is given up when nothing of it comes
+// any more, however alive the link below is.
+type answerBody struct {
+	io.ReadCloser
+	ctx     context.Context // of who asked
+	session *session
+	giveUp  context.CancelFunc
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	timer := time.AfterFunc(b.session.client.apiTimeout, b.giveUp)
+	n, err := b.ReadCloser.Read(p)
+	timer.Stop()
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return n, err
+	case cancelled(b.ctx) != nil:
+		return n, cancelled(b.ctx)
+	}
+	return n, b.session.explain(err)
+}
+
+func (b *answerBody) Close() error {
+	b.giveUp()
+	return b.ReadCloser.Close()
 }
 
 func apiRefusal(response *http.Response) error {

@@ -57,6 +57,7 @@ type Client struct {
 	http   *http.Client
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
+	kept   *kept // over which snapshots are looked into
 	// Bounds of waiting for a server: openTimeout and apiTimeout, but for
 	// tests, which have no patience.
 	openTimeout, apiTimeout time.Duration
@@ -76,6 +77,7 @@ func New(cfg Config) (*Client, error) {
 		cfg.Root = "/"
 	}
 	c := &Client{cfg: cfg, http: newHTTPClient(), now: time.Now, sleep: sleep, openTimeout: openTimeout, apiTimeout: apiTimeout}
+	c.kept = newKept(c)
 	for name, value := range map[string]string{"server": cfg.Server, "registration": cfg.Registration} {
 		if value == "" {
 			continue
@@ -94,6 +96,10 @@ func New(cfg Config) (*Client, error) {
 	c.state = newState(cfg.StateDir)
 	return c, c.loadState()
 }
+
+// Close ends what a Client keeps open, whoever uses it. Other operations end with
+// their ctx.
+func (c *Client) Close() { c.kept.Close() }
 
 // loadState reads the state. One that is damaged begins anew.
 func (c *Client) loadState() error {

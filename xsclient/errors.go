@@ -24,6 +24,7 @@ const (
 	ServerRefused     Code = "ServerRefused"     // final until a person does something
 	WrongServer       Code = "WrongServer"       // not the server that is trusted; nothing was sent
 	NoSnapshot        Code = "NoSnapshot"
+	NoEntry           Code = "NoEntry"  // the snapshot, or the Journal, has no such entry
 	DiskFull          Code = "DiskFull" // here
 	Busy              Code = "Busy"     // another kind of work is not over
 	Damaged           Code = "Damaged"  // what came back is not what was sent
@@ -127,6 +128,8 @@ func refusalCode(code string) Code {
 		return NotRegistered
 	case wire.RefusedNoSnapshot:
 		return NoSnapshot
+	case wire.RefusedNoEntry:
+		return NoEntry
 	case wire.RefusedDamaged:
 		return Damaged
 	default:

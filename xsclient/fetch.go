@@ -16,7 +16,7 @@ import (
 // stays, so that each try gets further.
 const fetchTries = 5
 
-func (r *restore) treeDir() string { return filepath.Join(r.c.stagingDir(), "tree") }
+func (r *restore) treeDir() string { return filepath.Join(r.staging, "tree") }
 
 // fetch brings the batch's entries to the staging folder.
 func (r *restore) fetch(ctx context.Context, batch []task) error {
@@ -85,7 +85,7 @@ func (r *restore) fetchOnce(ctx context.Context, batch []task) error {
 	case err != nil:
 		return r.retryLostLink(transferError("fetching the backup", err))
 	case reportErr != nil:
-		return r.retryLostLink(unavailable("The school server stopped answering during the restore; it goes on from there when the server answers again.", reportErr))
+		return r.retryLostLink(unavailable("The school server stopped answering during the restore; "+r.goesOn()+" when the server answers again.", reportErr))
 	}
 	for _, k := range end.Kept {
 		r.atSchool[k.UID] = sentence(k.Reason)

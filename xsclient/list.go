@@ -37,8 +37,8 @@ func (c *Client) versionsHere(ctx context.Context, ids []string) (map[string]str
 	uids := make([]datastore.UID, len(ids))
 	for i, id := range ids {
 		var err error
-		if uids[i], err = datastore.ParseUID(id); err != nil {
-			return nil, &Error{Code: InvalidArgument, Message: "What was asked for is not an entry of the Journal.", Err: err}
+		if uids[i], err = parseUID(id); err != nil {
+			return nil, err
 		}
 	}
 	store, err := c.openStore(ctx)

@@ -20,6 +20,24 @@ import (
 type mergeSink struct {
 	*restore
 	underWay *underWay
+	last     verdict // on the entry that was done with last
+}
+
+// newMergeSink records in the file underWay what is half done. What that, and the
+// others, say was left so it puts back whole.
+func newMergeSink(r *restore, underWay string, others ...string) (*mergeSink, error) {
+	before, err := openUnderWay(underWay)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range others {
+		more, err := openUnderWay(path)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(before.left, more.left)
+	}
+	return &mergeSink{restore: r, underWay: before}, nil
 }
 
 func (m *mergeSink) here(ctx context.Context) (map[datastore.UID]datastore.Version, error) {
@@ -49,7 +67,7 @@ func (m *mergeSink) plan(t task, here map[datastore.UID]datastore.Version) verdi
 	if here[t.uid[:2]] != "" { // damage of a whole folder
 		return unseen
 	}
-	v := decide(here[t.uid], t.version, m.agreed.of(t.uid), m.snap.Seq, !m.pending.LeaveDeleted)
+	v := decide(here[t.uid], t.version, m.agreement(t.uid), m.snap.Seq, !m.pending.LeaveDeleted)
 	if v != both && v != stays {
 		return v
 	}
@@ -62,6 +80,15 @@ func (m *mergeSink) plan(t task, here map[datastore.UID]datastore.Version) verdi
 	return v
 }
 
+// agreement is what was agreed on of an entry. Where a person asks for it alone
+// that is no matter: it comes back, and what is here stays.
+func (m *mergeSink) agreement(uid datastore.UID) *agreement {
+	if m.alone {
+		return nil
+	}
+	return m.agreed.of(uid)
+}
+
 // verdict decides once more, just before the entry is published: the child may
 // have worked on it meanwhile.
 func (m *mergeSink) verdict(ctx context.Context, a arrival) (verdict, error) {
@@ -69,7 +96,7 @@ func (m *mergeSink) verdict(ctx context.Context, a arrival) (verdict, error) {
 	if err != nil {
 		return same, err
 	}
-	v := decide(here, a.version, m.agreed.of(a.uid), m.snap.Seq, !m.pending.LeaveDeleted)
+	v := decide(here, a.version, m.agreement(a.uid), m.snap.Seq, !m.pending.LeaveDeleted)
 	half := func(e, whole *datastore.Entry) bool {
 		return e != nil && m.underWay.left[a.uid] && isUnfinished(e, whole)
 	}
@@ -188,13 +215,15 @@ func (m *mergeSink) update(ctx context.Context, a arrival, path string, publishe
 	}
 	var refused *datastore.RefusedError
 	switch {
+	case errors.As(err, &refused) && m.alone:
+		return &Error{Code: Failed, Message: fmt.Sprintf("Sugar's datastore did not take it (%s); it stays safe at school.", sentence(refused.Reason)), Err: err}
 	case errors.As(err, &refused):
 		m.skip(a.uid, fmt.Sprintf("Sugar's datastore did not take it (%s); it stays safe at school", sentence(refused.Reason)))
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return &Error{Code: Failed, Message: "Sugar's datastore ended or does not answer; the restore goes on from there.", Err: err}
+		return &Error{Code: Failed, Message: "Sugar's datastore ended or does not answer; " + m.goesOn() + ".", Err: err}
 	}
 	m.over(a, v, published)
 	return nil
@@ -256,7 +285,7 @@ func (m *mergeSink) putDirect(ctx context.Context, arrived []arrival, published 
 	return os.RemoveAll(m.outDir())
 }
 
-func (m *mergeSink) outDir() string { return filepath.Join(m.c.stagingDir(), "out") }
+func (m *mergeSink) outDir() string { return filepath.Join(m.staging, "out") }
 
 func (m *mergeSink) outFolder(e *datastore.Entry) string {
 	return filepath.Join(m.outDir(), string(e.UID))
@@ -297,6 +326,7 @@ func (m *mergeSink) unpackAgain(a arrival, before, now *datastore.Entry) error {
 // over counts an entry that is done with.
 func (m *mergeSink) over(a arrival, v verdict, published map[datastore.UID]datastore.Version) {
 	m.result.Entries++
+	m.last = v
 	switch v {
 	case both:
 		m.result.KeptBoth++ // a twin is nothing that the XS has

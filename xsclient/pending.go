@@ -188,7 +188,7 @@ func (c *Client) Recover(ctx context.Context) error {
 	if err := c.loadState(); err != nil {
 		return err
 	}
-	if err := errors.Join(c.finishSwap(ctx), c.finishPublish(ctx)); err != nil {
+	if err := errors.Join(c.finishSwap(ctx), c.finishPublish(ctx), os.RemoveAll(c.entryStagingDir())); err != nil {
 		return err
 	}
 	if _, err := c.endSwapped(); err != nil {
@@ -234,7 +234,7 @@ func (c *Client) endSwapped() (*pendingRestore, error) {
 // finishPublish puts entries back into their places that a restore was just
 // replacing when it was cut off.
 func (c *Client) finishPublish(ctx context.Context) error {
-	if p, err := c.loadPending(); p == nil && err == nil {
+	if p, err := c.loadPending(); p == nil && err == nil && !c.entryUnderWay() {
 		return nil
 	}
 	store, err := c.openStore(ctx)

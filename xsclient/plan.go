@@ -110,15 +110,20 @@ func newTask(uid datastore.UID, e wire.Entry) (task, error) {
 		return task{}, badAnswer(fmt.Sprintf("version %.70q, size %d of entry %s", e.Version, e.Size, uid))
 	}
 	timestamp, _ := strconv.ParseInt(e.Metadata["timestamp"], 10, 64) // only orders what comes first
-	const block = 4096                                                // each property is a file
 	return task{
 		uid:     uid,
 		version: datastore.Version(e.Version),
 		size:    e.Size,
-		cost:    e.Size + int64(len(e.Metadata)+6)*block,
+		cost:    diskCost(e.Size, len(e.Metadata)),
 		keep:    e.Metadata["keep"] == "1",
 		time:    timestamp,
 	}, nil
+}
+
+// diskCost is about what an entry takes of the disk here.
+func diskCost(size int64, properties int) int64 {
+	const block = 4096 // each property is a file
+	return size + int64(properties+6)*block
 }
 
 // A batch is bounded, so that a nearly full laptop can restore; and so is its
@@ -144,9 +149,9 @@ func (r *restore) nextBatch(tasks []task) (batch, rest []task, err error) {
 	for len(tasks) > 0 {
 		t := tasks[0]
 		switch {
-		case t.cost > room && r.pending.Replace:
-			// There was room when it began. What is not there must not be lost
-			// with the Journal that is replaced.
+		case t.cost > room && (r.pending.Replace || r.alone):
+			// There was room when a replace began. What is not there must not be
+			// lost with the Journal that is replaced.
 			return nil, nil, diskFull(fmt.Errorf("entry %s needs %d bytes, %d are free", t.uid, t.cost, room))
 		case t.cost > room:
 			r.skip(t.uid, fmt.Sprintf("it does not fit this laptop's disk (%s needed, %s free); it stays safe at school",

@@ -2,7 +2,9 @@ package xsclient
 
 import (
 	"fmt"
+	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/wire"
@@ -10,7 +12,7 @@ import (
 
 // Progress is how far an operation is.
 type Progress struct {
-	Phase          string // one word: waiting (for a busy server), looking, sending, verifying, comparing, fetching, publishing, replacing
+	Phase          string // one word: waiting (for a busy server), looking, sending, verifying, comparing, fetching, publishing, replacing, exporting
 	Bytes          int64  // to move in all, as far as is known; 0: not known
 	BytesDone      int64
 	Entries        int
@@ -79,4 +81,16 @@ func watch(tell func()) (stop func()) {
 		close(done)
 		<-over
 	}
+}
+
+// counting counts what is written through it, for whoever tells how far it is.
+type counting struct {
+	w io.Writer
+	n atomic.Int64
+}
+
+func (c *counting) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n.Add(int64(n))
+	return n, err
 }

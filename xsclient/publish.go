@@ -35,8 +35,7 @@ func (r *restore) newSink(ctx context.Context) (sink, error) {
 	if r.pending.Replace {
 		return newReplaceSink(r)
 	}
-	before, err := openUnderWay(r.c.underWayPath())
-	return &mergeSink{restore: r, underWay: before}, err
+	return newMergeSink(r, r.c.underWayPath(), r.c.entryUnderWayPath())
 }
 
 // arrival is an entry that has been fetched.
@@ -164,7 +163,7 @@ func (c *Client) hold(ctx context.Context) (release func(), err error) {
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return nil, &Error{Code: Failed, Message: "Sugar's datastore cannot be stopped for a moment: restart Sugar, then the restore goes on.", Err: err}
+		return nil, &Error{Code: Failed, Message: "Sugar's datastore cannot be stopped for a moment: please restart Sugar.", Err: err}
 	}
 	return func() {
 		if err := end(); err != nil {
@@ -245,6 +244,6 @@ func (r *restore) takeData(e *datastore.Entry) (string, error) {
 	if e.Data == nil {
 		return "", nil
 	}
-	to := filepath.Join(r.c.stagingDir(), string(e.UID)+".data")
+	to := filepath.Join(r.staging, string(e.UID)+".data")
 	return to, datastore.JoinData(r.treeDir(), e, to)
 }

@@ -23,7 +23,7 @@ type replaceSink struct {
 }
 
 func newReplaceSink(r *restore) (*replaceSink, error) {
-	dir := filepath.Join(r.c.stagingDir(), "new")
+	dir := filepath.Join(r.staging, "new")
 	store, err := datastore.Create(dir)
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func (c *Client) restore(ctx context.Context, opts RestoreOptions, progress func
 	if over, err := c.endSwapped(); err != nil || over != nil && over.is(account, opts) {
 		return Result{Message: "The Journal is as it was."}, err
 	}
-	r := &restore{c: c, account: account, progress: progress, atSchool: map[string]string{}}
+	r := c.newRestore(account, c.stagingDir(), progress)
 	defer r.disconnect()
 	if err := r.begin(opts); err != nil {
 		return Result{}, fullDisk(err)
@@ -49,7 +49,7 @@ func (c *Client) restore(ctx context.Context, opts RestoreOptions, progress func
 		r.abandonUnlessWorthGoingOn(ctx, err)
 		return Result{}, err
 	}
-	return result, c.forgetRestore()
+	return result, errors.Join(c.forgetRestore(), c.forgetEntryUnderWay())
 }
 
 func (r *restore) all(ctx context.Context) (Result, error) {
@@ -160,7 +160,11 @@ func chooseSnapshot(ctx context.Context, api *apiClient, id string) (wire.Snapsh
 			return snap, nil
 		}
 	}
-	return wire.Snapshot{}, &Error{Code: NoSnapshot, Message: fmt.Sprintf(
+	return wire.Snapshot{}, noSnapshot(id)
+}
+
+func noSnapshot(id string) error {
+	return &Error{Code: NoSnapshot, Message: fmt.Sprintf(
 		"The school server has no snapshot called %.40q; 'xo-backup list' shows those that there are.", id)}
 }
 
@@ -171,8 +175,10 @@ type restore struct {
 	api      *apiClient
 	snap     wire.Snapshot
 	account  string
+	staging  string // the folder that what comes is kept in meanwhile
 	progress func(Progress)
 	pending  pendingRestore
+	alone    bool // one entry is asked for, see RestoreEntry
 	// published: something may have been fetched or put back, now or before.
 	published bool
 
@@ -183,6 +189,18 @@ type restore struct {
 	result Result
 	// atSchool says what the XS found wrong with entries that it did not send.
 	atSchool map[string]string
+}
+
+func (c *Client) newRestore(account, staging string, progress func(Progress)) *restore {
+	return &restore{c: c, account: account, staging: staging, progress: progress, atSchool: map[string]string{}}
+}
+
+// goesOn says what becomes of a restore that is cut off.
+func (r *restore) goesOn() string {
+	if r.alone {
+		return "ask for the entry again"
+	}
+	return "the restore goes on from there"
 }
 
 func (r *restore) run(ctx context.Context) (Result, error) {
@@ -227,17 +245,22 @@ func (r *restore) run(ctx context.Context) (Result, error) {
 
 // open opens what is here.
 func (r *restore) open(ctx context.Context) (err error) {
-	// After a reflash there may be no Journal yet.
+	if err := r.openJournal(ctx); err != nil {
+		return err
+	}
+	r.sink, err = r.newSink(ctx)
+	return err
+}
+
+func (r *restore) openJournal(ctx context.Context) (err error) {
+	// After a reflash there may be none yet.
 	if err := os.MkdirAll(r.c.cfg.Profile.Datastore(), 0o755); err != nil {
 		return err
 	}
 	if r.store, err = r.c.openStore(ctx); err != nil {
 		return err
 	}
-	if r.agreed, err = r.s.openAgreed(); err != nil {
-		return err
-	}
-	r.sink, err = r.newSink(ctx)
+	r.agreed, err = r.s.openAgreed()
 	return err
 }
 

@@ -48,8 +48,12 @@ func (u *underWay) begin(batch []arrival) error {
 	for _, a := range batch {
 		all[a.uid] = true
 	}
+	return u.write(all)
+}
+
+func (u *underWay) write(uids map[datastore.UID]bool) error {
 	var b bytes.Buffer
-	for _, uid := range slices.Sorted(maps.Keys(all)) {
+	for _, uid := range slices.Sorted(maps.Keys(uids)) {
 		fmt.Fprintln(&b, uid)
 	}
 	if err := profile.WriteFile(u.path, b.Bytes(), 0o600); err != nil {
@@ -64,6 +68,17 @@ func (u *underWay) end(batch []arrival) {
 	for _, a := range batch {
 		delete(u.left, a.uid)
 	}
+}
+
+// settle brings that to the disk too, where no end of a restore does.
+func (u *underWay) settle() error {
+	if len(u.left) > 0 {
+		return u.write(u.left)
+	}
+	if err := os.Remove(u.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // bySugar are properties that Sugar's datastore fills in by itself.
