@@ -18,7 +18,7 @@ type engine struct{ client *xsclient.Client }
 
 var _ dbus.Engine = engine{}
 
-func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, s *dbus.Service, log *slog.Logger) (dbus.Engine, error) {
+func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, s *dbus.Service, log *slog.Logger) (engine, error) {
 	client, err := xsclient.New(xsclient.Config{
 		Server:        cfg.Server,
 		Registration:  cfg.Registration,
@@ -33,10 +33,7 @@ func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, 
 		Datastore:     service.New(conn),
 		Changed:       func(xsclient.Status) { s.Changed() },
 	})
-	if err != nil {
-		return nil, err
-	}
-	return engine{client}, nil
+	return engine{client}, err
 }
 
 func (e engine) Recover(ctx context.Context) error { return e.client.Recover(ctx) }

@@ -73,6 +73,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
 		conn.Close()
 		return err
 	}
+	defer e.client.Close()
 	return service.Run(ctx, conn, e)
 }
 

@@ -14,46 +14,6 @@ import (
 	"github.com/sugarlabs/xo-backupd/test/bed"
 )
 
-// installer has Sugar's own jarabe install bundles. Only one thing is changed:
-// jarabe deletes what it has unpacked as soon as it has asked the datastore to
-// take it, and so loses the file to whoever is faster; here it waits.
-const installer = `
-import sys
-from dbus.mainloop.glib import DBusGMainLoop
-DBusGMainLoop(set_as_default=True)
-from gi.repository import GLib
-from jarabe.journal import model
-from jarabe.journal.journalentrybundle import JournalEntryBundle
-
-write = model.write
-def write_and_wait(metadata, file_path='', **options):
-    loop = GLib.MainLoop()
-    taken = []
-    def ready(*args):
-        taken.append(args)
-        loop.quit()
-    write(metadata, file_path, ready_callback=ready, **options)
-    GLib.timeout_add_seconds(30, loop.quit)
-    loop.run()
-    if not taken:
-        sys.exit('%s was not taken' % file_path)
-model.write = write_and_wait
-
-for argument in sys.argv[1:]:
-    path, _, uid = argument.partition('=')
-    JournalEntryBundle(path, uid or None).install()
-`
-
-// install has jarabe install bundles, each a path, or PATH=UID for one that lies
-// in the Journal itself, as the entry UID.
-func install(t *testing.T, x *bed.XO, bundles ...string) {
-	t.Helper()
-	if out, err := x.Command(t.Context(), "/usr/bin/python3", append([]string{"-c", installer}, bundles...)...).CombinedOutput(); err != nil {
-		t.Fatalf("jarabe: %v\n%s", err, out)
-	}
-	settle(t, x)
-}
-
 // bundle writes the bundle of an entry of a travelling tree into dir.
 func bundle(t *testing.T, dir string, tree *datastore.Tree, uid datastore.UID) (path string, e *datastore.Entry) {
 	t.Helper()
@@ -120,7 +80,7 @@ func TestBundlesAreInstalled(t *testing.T) {
 	}
 	_, err := x.Find(t.Context()) // a Sugar that runs
 	must(t, err)
-	install(t, x, paths...)
+	must(t, x.InstallBundles(t.Context(), paths...))
 	journal, err := bed.ReadDisk(x.Datastore)
 	must(t, err)
 	if len(journal) != len(list) {
@@ -148,7 +108,7 @@ func TestBundleTransformsItsEntry(t *testing.T) {
 	})
 	must(t, err)
 	settle(t, x)
-	install(t, x, path+"="+uid)
+	must(t, x.InstallBundles(t.Context(), path+"="+uid))
 	journal, err := bed.ReadDisk(x.Datastore)
 	must(t, err)
 	s.data = []byte{}
@@ -185,7 +145,7 @@ func TestBundleOfWhatSugarCannotKeep(t *testing.T) {
 	must(t, f.Close())
 	_, err = x.Create(t.Context(), bed.Sample{Props: text("another", nil)})
 	must(t, err)
-	install(t, x, path)
+	must(t, x.InstallBundles(t.Context(), path))
 	journal, err := bed.ReadDisk(x.Datastore)
 	must(t, err)
 	got := journal[string(uid)]
