@@ -34,6 +34,7 @@ type school struct {
 	tree string // the snapshot's folder
 	acts
 	restores []wire.RestoreRequest // that were asked for
+	asked    []string              // over the api
 }
 
 // acts is what a test may replace.
@@ -42,6 +43,8 @@ type acts struct {
 	snapshots []wire.Snapshot                                                    // nil: snap alone
 	path      string                                                             // of a restore; "": honest
 	list      func(w io.Writer)                                                  // nil: honest
+	record    func(ref string) any                                               // of a snapshot; nil: honest
+	answer    func(w io.Writer, name string)                                     // of an entry, UID.cjson or UID.data; nil: honest
 	restore   func(ch ssh.Channel, r *bufio.Reader, request wire.RestoreRequest) // nil: honest
 	backup    func(ch ssh.Channel, r *bufio.Reader, request wire.BackupRequest)
 }
@@ -167,6 +170,11 @@ func (s *school) serveAPI(ch ssh.Channel, r *bufio.Reader) {
 			return
 		}
 		path := strings.TrimPrefix(request.URL.Path, "/")
+		s.peer.set(func() { s.asked = append(s.asked, path) })
+		if snapshot, name, ok := strings.Cut(path, "/entries/"); ok && strings.HasSuffix(snapshot, s.snap.ID) {
+			s.serveFile(ch, name)
+			continue
+		}
 		if strings.HasSuffix(path, "/entries") {
 			s.serveEntries(ch)
 			return // the answer ends with the channel
@@ -184,14 +192,20 @@ func (s *school) serveAPI(ch ssh.Channel, r *bufio.Reader) {
 					answer = []wire.Snapshot{s.snap}
 				}
 			})
+		case path == "snapshots/latest", path == "snapshots/"+s.snap.ID:
+			s.peer.set(func() {
+				answer = s.snap
+				if s.record != nil {
+					answer = s.record(strings.TrimPrefix(path, "snapshots/"))
+				}
+			})
 		case strings.HasSuffix(path, "/restore"):
 			answer = wire.RestorePath{Path: s.restorePath()}
 		default:
 			status = http.StatusNotFound
 		}
-		body, _ := json.Marshal(answer)
 		io.Copy(io.Discard, request.Body)
-		fmt.Fprintf(ch, "HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)
+		say(ch, status, answer)
 	}
 }
 
@@ -241,6 +255,40 @@ func (s *school) entries() []wire.Entry {
 		list = append(list, wire.Entry{UID: string(uid), Version: string(e.Version()), Size: size, Metadata: metadata})
 	}
 	return list
+}
+
+// serveFile sends a file of an entry.
+func (s *school) serveFile(ch io.Writer, name string) {
+	var answer func(io.Writer, string)
+	s.peer.set(func() { answer = s.answer })
+	if answer == nil {
+		answer = s.honestFile
+	}
+	answer(ch, name)
+}
+
+func (s *school) honestFile(w io.Writer, name string) {
+	id, kind, _ := strings.Cut(name, ".")
+	tree := os.DirFS(s.tree)
+	e, body, err := datastore.ReadEntry(tree, datastore.UID(id))
+	if err == nil && kind == "data" {
+		var data io.ReadCloser
+		if data, err = datastore.OpenData(tree, e); err == nil {
+			defer data.Close()
+			body, err = io.ReadAll(data)
+		}
+	}
+	if err != nil {
+		say(w, http.StatusNotFound, wire.Refusal{Code: wire.RefusedNoEntry, Message: "No such entry."})
+		return
+	}
+	fmt.Fprintf(w, "HTTP/1.1 200 x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// say answers with JSON.
+func say(w io.Writer, status int, v any) {
+	body, _ := json.Marshal(v)
+	fmt.Fprintf(w, "HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)
 }
 
 func (s *school) enrol(request *http.Request) {
