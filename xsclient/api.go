@@ -254,11 +254,16 @@ func (a *apiClient) do(ctx context.Context, method string, body []byte, path ...
 		return nil, a.session.explain(err)
 	}
 	response.Body = &answerBody{ReadCloser: response.Body, ctx: ctx, session: a.session, giveUp: giveUp}
-	if response.StatusCode/100 == 2 {
-		return response, nil
+	if response.StatusCode/100 != 2 {
+		defer response.Body.Close()
+		return nil, apiRefusal(response)
 	}
-	defer response.Body.Close()
-	return nil, apiRefusal(response)
+	if response.ContentLength < 0 && len(response.TransferEncoding) == 0 {
+		// It would end where the connection does, whatever is still to come.
+		response.Body.Close()
+		return nil, badAnswer(response.Request.URL.Path + ": an answer without an end")
+	}
+	return response, nil
 }
 
 // answerBody is the content of an answer. It is given up when nothing of it comes
@@ -273,9 +278,9 @@ type answerBody struct {
 func (b *answerBody) Read(p []byte) (int, error) {
 	timer := time.AfterFunc(b.session.client.apiTimeout, b.giveUp)
 	n, err := b.ReadCloser.Read(p)
-	timer.Stop()
+	gaveUp := !timer.Stop() // what that looks like from here may be an end
 	switch {
-	case err == nil, errors.Is(err, io.EOF):
+	case err == nil, !gaveUp && errors.Is(err, io.EOF):
 		return n, err
 	case cancelled(b.ctx) != nil:
 		return n, cancelled(b.ctx)

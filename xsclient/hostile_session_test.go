@@ -82,9 +82,9 @@ func TestHostileSessions(t *testing.T) {
 			r.ReadString('\n')
 			io.WriteString(ch, hello)
 			http.ReadRequest(r)
-			io.WriteString(ch, "HTTP/1.1 200 OK\r\n\r\n")
+			chunks, _ := inChunks(ch)
 			for {
-				if _, err := ch.Write(make([]byte, 1<<15)); err != nil {
+				if _, err := chunks.Write(make([]byte, 1<<15)); err != nil {
 					return
 				}
 			}

@@ -457,9 +457,9 @@ func TestHostileEntry(t *testing.T) {
 }
 
 func endlessFile(w io.Writer, _ string) {
-	fmt.Fprint(w, "HTTP/1.1 200 x\r\n\r\n")
+	chunks, _ := inChunks(w)
 	for block := make([]byte, 32<<10); ; {
-		if _, err := w.Write(block); err != nil {
+		if _, err := chunks.Write(block); err != nil {
 			return
 		}
 	}

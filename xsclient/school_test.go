@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"strings"
@@ -171,13 +172,13 @@ func (s *school) serveAPI(ch ssh.Channel, r *bufio.Reader) {
 		}
 		path := strings.TrimPrefix(request.URL.Path, "/")
 		s.peer.set(func() { s.asked = append(s.asked, path) })
-		if snapshot, name, ok := strings.Cut(path, "/entries/"); ok && strings.HasSuffix(snapshot, s.snap.ID) {
+		if snapshot, name, ok := strings.Cut(path, "/entries/"); ok && (strings.HasSuffix(snapshot, s.snap.ID) || snapshot == "snapshots/latest") {
 			s.serveFile(ch, name)
 			continue
 		}
 		if strings.HasSuffix(path, "/entries") {
 			s.serveEntries(ch)
-			return // the answer ends with the channel
+			continue
 		}
 		var answer any = wire.Refusal{Code: wire.RefusedNoSnapshot, Message: "There is no such snapshot."}
 		status := http.StatusOK
@@ -210,13 +211,21 @@ func (s *school) serveAPI(ch ssh.Channel, r *bufio.Reader) {
 }
 
 func (s *school) serveEntries(ch ssh.Channel) {
-	fmt.Fprint(ch, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+	w, end := inChunks(ch)
+	defer end()
 	var list func(io.Writer)
 	s.peer.set(func() { list = s.list })
 	if list == nil {
 		list = func(w io.Writer) { s.listed(w, func(*wire.Entry) {}) }
 	}
-	list(ch)
+	list(w)
+}
+
+// inChunks begins an answer of which the length is not known.
+func inChunks(w io.Writer) (chunks io.Writer, end func()) {
+	fmt.Fprint(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+	c := httputil.NewChunkedWriter(w)
+	return c, func() { c.Close(); io.WriteString(w, "\r\n") }
 }
 
 // listed writes the snapshot's entries, each changed as a test likes.

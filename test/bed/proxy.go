@@ -16,6 +16,7 @@ type Proxy struct {
 	to       string
 	listener net.Listener
 	bytes    atomic.Int64
+	opened   atomic.Int64
 	left     atomic.Int64 // until the cut, once cutting is set
 	cutting  atomic.Bool
 
@@ -39,6 +40,16 @@ func NewProxy(to string) (*Proxy, error) {
 
 // Bytes is what has passed, both ways.
 func (p *Proxy) Bytes() int64 { return p.bytes.Load() }
+
+// Opened is how many lines were opened.
+func (p *Proxy) Opened() int { return int(p.opened.Load()) }
+
+// Open is how many are open.
+func (p *Proxy) Open() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns) / 2
+}
 
 // CutAfter cuts every line once n more bytes have passed, both ways together,
 // and every line that is opened after that, until Mend.
@@ -98,7 +109,7 @@ func (p *Proxy) Close() error {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	p.hangUp()
+	p.HangUp()
 	p.wg.Wait()
 	return err
 }
@@ -113,6 +124,7 @@ func (p *Proxy) accept() {
 			_ = in.Close()
 			continue
 		}
+		p.opened.Add(1)
 		p.wg.Go(func() { p.join(in) })
 	}
 }
@@ -142,7 +154,7 @@ func (p *Proxy) carry(from, to net.Conn) {
 		p.bytes.Add(int64(n))
 		p.stand(n)
 		if p.cutting.Load() && p.left.Add(-int64(n)) <= 0 {
-			p.hangUp()
+			p.HangUp()
 			return
 		}
 		if n > 0 {
@@ -180,7 +192,8 @@ func (p *Proxy) drop(conns ...net.Conn) {
 	}
 }
 
-func (p *Proxy) hangUp() {
+// HangUp ends every line that is open; new ones can be opened.
+func (p *Proxy) HangUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {
