@@ -15,6 +15,8 @@
 //     steady.go; it is damaged when no travelling copy can be made of it. What
 //     is not steady or damaged is left out of the tree and named in Journal.Kept,
 //     which says: keep the copy that you have.
+//   - A bundle (.xoj) is one entry as Sugar's own Journal imports it, see
+//     WriteBundle.
 //   - The version of an entry says whether two entries are the same work. It is
 //     made from all that travels but for what Sugar derives by itself.
 //

@@ -21,6 +21,11 @@
 // its key. Whether a trusted server lets this laptop in is found out each time;
 // where it does not, the state is unregistered until it does, or Register helps.
 //
+// # Connections
+//
+// An operation opens a connection and closes it. Only looking into snapshots
+// shares one that is kept for a while (kept.go), until Close.
+//
 // # Time
 //
 // A call that a person waits for ends within a minute when the server is busy
@@ -32,5 +37,6 @@
 // StateDir/state.json holds what must last (state.go); each change is written
 // whole or not at all. StateDir/agreed-ACCOUNT-KEY holds what was agreed with
 // one server (agreed.go), StateDir/restore.json a restore that is not over
-// (pending.go).
+// (pending.go); StateDir/entry.underway one entry that was being put back when the
+// power went (restoreentry.go).
 package xsclient

@@ -47,7 +47,7 @@ type export struct {
 }
 
 func (x *export) result() Result {
-	r := Result{Snapshot: x.snap, Entries: 1, Message: fmt.Sprintf("%s is in %.200s.", titleOf(x.entry), x.path)}
+	r := Result{Snapshot: x.snap, Entries: 1, Message: fmt.Sprintf("%s is in %s.", titleOf(x.entry), sentence(x.path))}
 	if x.entry.Data != nil {
 		r.Bytes = x.entry.Data.Size
 	}

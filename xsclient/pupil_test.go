@@ -82,6 +82,11 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// must1 is must for what answers a value as well: must1(os.ReadFile(path))(t).
+func must1[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T { t.Helper(); must(t, err); return v }
+}
+
 // around lists all in the temp root but what a restore may write.
 func (p *pupil) around() map[string]string {
 	p.t.Helper()
