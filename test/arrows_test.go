@@ -17,15 +17,16 @@ const module = "github.com/sugarlabs/xo-backupd/"
 // arrows are the rooms of the product, and for each those that it may import.
 // Whoever adds a room draws its arrows here and in docs/architecture.md.
 var arrows = map[string][]string{
-	"wire":              {},
-	"transfer":          {},
-	"profile":           {},
-	"dbus":              {},
-	"datastore":         {},
-	"datastore/service": {"datastore"},
-	"xsclient":          {"wire", "datastore", "transfer", "profile"},
-	"xs":                {"wire", "datastore", "transfer", "xs/store"},
-	"xs/store":          {"wire", "datastore", "transfer"},
+	"wire":                   {},
+	"transfer":               {},
+	"profile":                {},
+	"dbus":                   {},
+	"datastore":              {},
+	"datastore/service":      {"datastore"},
+	"datastore/index/xapian": {},
+	"xsclient":               {"wire", "datastore", "transfer", "profile"},
+	"xs":                     {"wire", "datastore", "transfer", "xs/store"},
+	"xs/store":               {"wire", "datastore", "transfer"},
 
 	"cmd/xo-backupd": {"dbus", "xsclient", "datastore", "datastore/service", "profile", "transfer", "wire"},
 	"cmd/xo-backup":  {"dbus", "wire"}, // their words only
