@@ -3,6 +3,7 @@ package xsclient
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,7 +81,7 @@ func TestScheduleBacksOff(t *testing.T) {
 	c.sleep = func(context.Context, time.Duration) error { t.Error("a person waits"); return nil }
 	_, err := c.Backup(t.Context(), BackupOptions{}, silent)
 	wantCode(t, err, ServerBusy)
-	if d := backoff(scheduleMinWait, retryAfter(1<<62)); d > scheduleMaxWait || d < scheduleMaxWait/2 {
+	if d := backoff(scheduleMinWait, retryAfter(math.MaxInt)); d > scheduleMaxWait || d < scheduleMaxWait/2 {
 		t.Errorf("told to wait for ever: %v", d)
 	}
 }

@@ -24,6 +24,7 @@ var phases = map[string]string{
 	"publishing": "Putting back",
 	"replacing":  "Replacing",
 	"indexing":   "Indexing",
+	"exporting":  "Writing the file",
 	"writing":    "Writing",
 }
 

@@ -102,7 +102,7 @@ func (l *lexer) next() token {
 // step reads on by a little, there may be a token in it.
 func (l *lexer) step() (t token, ok bool) {
 	if l.mode == inPhrase {
-		return l.readWord(l.fields, false)
+		return l.readWord(l.fields, false), true
 	}
 	afterOperator, afterSign := l.afterOperator, l.afterSign
 	l.afterOperator, l.afterSign = false, false
@@ -124,7 +124,7 @@ func (l *lexer) step() (t token, ok bool) {
 			return t, true
 		}
 	}
-	return l.readWord(fields, afterSign)
+	return l.readWord(fields, afterSign), true
 }
 
 func (l *lexer) outsideQuotes() bool {
@@ -133,14 +133,14 @@ func (l *lexer) outsideQuotes() bool {
 
 // readWord reads a word, an operator, or a word with a wildcard. No fields means
 // those of the innermost scope.
-func (l *lexer) readWord(fields string, afterSign bool) (token, bool) {
+func (l *lexer) readWord(fields string, afterSign bool) token {
 	from := l.pos
 	l.cut()
 	if fields == "" {
 		if t, ok := l.operator(); ok {
 			l.mode = plain
 			l.afterOperator = true
-			return t, true
+			return t
 		}
 		fields = l.scopes[len(l.scopes)-1]
 	}
@@ -150,11 +150,11 @@ func (l *lexer) readWord(fields string, afterSign bool) (token, bool) {
 		t.kind = tokenPhraseWord
 		l.mode = plain
 	case !l.outsideQuotes():
-		return t, true
+		return t
 	case l.wildcard():
 		t.kind = tokenWildWord
 		l.mode = plain
-		return t, true
+		return t
 	case l.mode != plain && !l.phraseFollows():
 		t.kind = tokenGroupWord
 		l.mode = inGroup
@@ -162,7 +162,7 @@ func (l *lexer) readWord(fields string, afterSign bool) (token, bool) {
 		l.mode = plain
 	}
 	l.wordEnds(t, afterSign)
-	return t, true
+	return t
 }
 
 // wildcard takes a * that ends a word.

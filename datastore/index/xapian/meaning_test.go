@@ -138,7 +138,7 @@ func TestMeaning(t *testing.T) {
 }
 
 // The words are so few that most queries find something and not all.
-var fewWords = []string{"a", "b", "c", "d", "ab", "abc", "Dé"}
+var fewWords = []string{"a", "b", "c", "d", "ab", "abc", "Dé", "a+"}
 
 func someProperties(r *rand.Rand) []property {
 	list := []property{}

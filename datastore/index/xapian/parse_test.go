@@ -84,7 +84,7 @@ func TestSomeQueries(t *testing.T) {
 // a query is made of.
 func TestAllShortQueries(t *testing.T) {
 	things := []string{"a", "uid:b", "c*", "d-e", "+", "-", "AND", "OR", "XOR", "NOT", "NEAR", "ADJ", "(", ")", "\"", "keep:(", "keep:\""}
-	compareQueries(t, cases(len(things)*len(things)*len(things)*len(things)), func(i int) string {
+	compareQueries(t, cases(len(things)*len(things)*len(things)), func(i int) string {
 		var s []string
 		for ; i > 0; i /= len(things) {
 			s = append(s, things[i%len(things)])

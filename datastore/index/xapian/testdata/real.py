@@ -78,6 +78,7 @@ def answer(asked):
         database.add_document(
             index([(p['field'], base64.b64decode(p['value']))
                    for p in properties]))
+    parser.set_database(database)
     enquire = xapian.Enquire(database)
     return {'found': [find(enquire, base64.b64decode(q))
                       for q in asked['queries']]}
