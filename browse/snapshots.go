@@ -53,6 +53,13 @@ func (s *snapshots) on(ctx context.Context, id string, do func(shelf) error) err
 	if wrong := wire.CheckName(id); wrong != "" {
 		return &Error{Code: "NoSnapshot", Message: fmt.Sprintf("There is no snapshot called %.40q.", id)}
 	}
+	if id == "latest" { // which it is changes
+		latest, err := s.cfg.School.Snapshot(ctx, "")
+		if err != nil {
+			return err
+		}
+		id = latest.ID
+	}
 	shelf := s.take(account + "." + id)
 	defer s.release(shelf)
 	err := s.open(ctx, shelf)

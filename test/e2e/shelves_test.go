@@ -43,6 +43,9 @@ func TestSnapshotsAreKeptWithinBounds(t *testing.T) {
 	for n := range 8 {
 		if n > 0 {
 			time.Sleep(1100 * time.Millisecond) // a snapshot's name is its second
+			if titles, err := findIn(t, x, "latest", ""); err != nil || len(titles) != 1 || titles[0] != fmt.Sprintf("title %d", n-1) {
+				t.Errorf("the latest is of before backup %d: %v, %v", n, titles, err)
+			}
 			must(t, x.Update(t.Context(), uid, bed.Sample{Props: map[string][]byte{"title": fmt.Appendf(nil, "title %d", n)}}))
 		}
 		must(t, x.Settle(t.Context()))
