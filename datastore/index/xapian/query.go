@@ -13,6 +13,10 @@ const (
 	// first. For Phrase they come in the order of Subs; for Near in any, but no
 	// two are the same.
 	//
+	// Where subs of Near share positions because one word stands in fields that
+	// overlap, as in a NEAR b NEAR uid:a, Xapian overlooks some entries that have
+	// other positions too; which ones depends on those it has looked at before.
+	//
 	// If Fields is set, all positions are of one and the same field of these, and
 	// Subs have no Fields of their own. Else each sub says which its fields are.
 	Phrase
