@@ -213,7 +213,7 @@ func (s *session) postKeys(w http.ResponseWriter, req *http.Request, _ *store.Fo
 	if err != nil {
 		return err
 	}
-	if err := s.Store.AddKey(s.account, s.key, key, serial); err != nil {
+	if err := s.Store.AddKey(req.Context(), s.account, s.key, key, serial); err != nil {
 		return err
 	}
 	s.log.Info("key added", "serial", serial, "kind", key.Type(), "by", s.key.Kind)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -194,7 +195,7 @@ func (l *Locked) Unlock() {
 // mend brings the folder into a state that the invariants allow.
 func (l *Locked) mend() error {
 	// Nobody else has anything unfinished in here, but for account.json.
-	account, err := waitLock(l.root, accountLock)
+	account, err := waitLock(context.Background(), l.root, accountLock)
 	if err != nil {
 		return err
 	}

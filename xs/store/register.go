@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,13 +30,13 @@ var ErrFull = errors.New("this school server takes no more laptops")
 // Register answers the account of whoever holds the key, and makes one where
 // the key is new. Saying the same again is answered the same. A known machine
 // with a new key is refused: the key may be anybody's.
-func (s *Store) Register(r Registration, maxAccounts int) (AccountID, error) {
+func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
 	if err := r.check(); err != nil {
 		return "", err
 	}
 	// One registration at a time, whoever makes it, so that two of the same
 	// machine do not make two accounts.
-	log, err := waitLock(s.root, accountsLog)
+	log, err := s.lockLog(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -120,8 +121,8 @@ func (s *Store) create(a *Account) error {
 // via is the key that opened the session which asks. If via writes, so does
 // the machine of the new key: it is the same profile, on a machine that has
 // another serial now (off the XO, Sugar makes a new one at each registration).
-func (s *Store) AddKey(id AccountID, via Key, key ssh.PublicKey, serial Serial) error {
-	return s.edit(id, func(a *Account) error {
+func (s *Store) AddKey(ctx context.Context, id AccountID, via Key, key ssh.PublicKey, serial Serial) error {
+	return s.edit(ctx, id, func(a *Account) error {
 		if _, ok := a.FindKey(key); ok {
 			return nil
 		}
@@ -147,8 +148,8 @@ func (s *Store) AddKey(id AccountID, via Key, key ssh.PublicKey, serial Serial) 
 
 // Sweep removes what former servers left: accounts in the making, and the log of
 // changes that nobody needs any more. Only for a server that begins.
-func (s *Store) Sweep() error {
-	log, err := waitLock(s.root, accountsLog)
+func (s *Store) Sweep(ctx context.Context) error {
+	log, err := s.lockLog(ctx)
 	if err != nil {
 		return err
 	}

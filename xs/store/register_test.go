@@ -93,7 +93,7 @@ func TestRegister(t *testing.T) {
 			s := testStore(t, t.TempDir())
 			last := AccountID("")
 			for _, c := range calls {
-				id, err := s.Register(Registration{Serial: Serial(c.serial), UUID: c.uuid, Nick: "Amara", Key: testKey(c.key)}, 4)
+				id, err := s.Register(t.Context(), Registration{Serial: Serial(c.serial), UUID: c.uuid, Nick: "Amara", Key: testKey(c.key)}, 4)
 				opaque := strings.HasPrefix(string(id), "account-")
 				switch {
 				case err != nil:
@@ -121,7 +121,7 @@ func TestFind(t *testing.T) {
 	s := testStore(t, t.TempDir())
 	register := func(serial, uuid string, key int) AccountID {
 		t.Helper()
-		id, err := s.Register(Registration{Serial: Serial(serial), UUID: uuid, Key: testKey(key)}, 100)
+		id, err := s.Register(t.Context(), Registration{Serial: Serial(serial), UUID: uuid, Key: testKey(key)}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ func TestFind(t *testing.T) {
 	register("SHC1", "u1", 1)
 	opaque := register("SHF00000000", emptyUUID, 2)
 	for name, want := range map[string]bool{"SHC1": true, string(opaque): true, "SHF00000000": false, "SHC9": false, "../SHC1": false} {
-		if _, err := s.Find(name); (err == nil) != want {
+		if _, err := s.Find(t.Context(), name); (err == nil) != want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -140,7 +140,7 @@ func TestAddKey(t *testing.T) {
 	s := testStore(t, t.TempDir())
 	f := testFolder(t, s)
 	owner, _ := mustAccount(t, s, f.ID).FindKey(testKey(1))
-	if err := s.AddKey(f.ID, owner, testKey(2), "SHC00000001"); err != nil {
+	if err := s.AddKey(t.Context(), f.ID, owner, testKey(2), "SHC00000001"); err != nil {
 		t.Fatal(err)
 	}
 	a := mustAccount(t, s, f.ID)
@@ -149,7 +149,7 @@ func TestAddKey(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	// The same profile with a serial of another day writes from then on.
-	if err := s.AddKey(f.ID, owner, testKey(3), "XYZ00000002"); err != nil {
+	if err := s.AddKey(t.Context(), f.ID, owner, testKey(3), "XYZ00000002"); err != nil {
 		t.Fatal(err)
 	}
 	a = mustAccount(t, s, f.ID)
@@ -158,7 +158,7 @@ func TestAddKey(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	// A machine that only reads cannot make itself the one that writes.
-	if err := s.AddKey(f.ID, backup, testKey(4), "XYZ00000003"); err != nil {
+	if err := s.AddKey(t.Context(), f.ID, backup, testKey(4), "XYZ00000003"); err != nil {
 		t.Fatal(err)
 	}
 	a = mustAccount(t, s, f.ID)
@@ -186,11 +186,11 @@ func TestConcurrentEdits(t *testing.T) {
 		s := testStore(t, dir)
 		wg.Go(func() {
 			for n := range 5 {
-				if err := s.AddKey(f.ID, owner, testKey(100+10*i+n), "SHC00000001"); err != nil {
+				if err := s.AddKey(t.Context(), f.ID, owner, testKey(100+10*i+n), "SHC00000001"); err != nil {
 					t.Error(err)
 				}
 				// All four say the same.
-				if id, err := s.Register(Registration{Serial: "SHC2", UUID: "u2", Key: testKey(2)}, 10); err != nil || id != "SHC2" {
+				if id, err := s.Register(t.Context(), Registration{Serial: "SHC2", UUID: "u2", Key: testKey(2)}, 10); err != nil || id != "SHC2" {
 					t.Error(id, err)
 				}
 			}
