@@ -268,3 +268,45 @@ func TestFull(t *testing.T) {
 		wantError(t, sendErr, Cut, "")
 	}
 }
+
+// mute is a peer that says what it has to and then neither reads nor writes.
+type mute struct {
+	io.Reader
+	full chan struct{}
+}
+
+func (m *mute) Write(b []byte) (int, error) {
+	<-m.full
+	return 0, io.ErrClosedPipe
+}
+
+// The bug: a Run whose peer did not read went on after its child was gone, and
+// with it whatever waited for Run.
+func TestEndedBesideMutePeer(t *testing.T) {
+	p := start(t, Job{Send: "endless"})
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, w := io.Pipe()
+	peer := &mute{r, make(chan struct{})}
+	defer close(peer.full)
+	defer w.Close()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := p.Run(t.Context(), peer, peer)
+		ended <- err
+	}()
+	if _, err := w.Write([]byte{27, 0, 0, 0, 0, 0, 0, 0}); err != nil { // the list is wanted
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond)
+	p.kill()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("nothing arrived, and yet no error")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("Run goes on without its child")
+	}
+}
