@@ -48,7 +48,7 @@ func (s *session) hold(req wire.BackupRequest) word {
 	if newest, ok := locked.Newest(); ok && newest.Digest == req.Digest {
 		return s.confirm(locked)
 	}
-	leave, no := s.room.enter()
+	leave, no := s.room.enter(s.account)
 	if no != nil {
 		return s.failed(no)
 	}
@@ -117,8 +117,8 @@ func (s *session) pull(locked *store.Locked, req wire.BackupRequest) word {
 	if err := s.answer(wire.Answer{Action: wire.ActionPull}); err != nil {
 		return func() error { return err }
 	}
-	awake := s.watch(child)
-	stats, err := child.Run(s.work, s.in, deaf{s.ch})
+	ctx, awake := s.watch(s.work, child)
+	stats, err := child.Run(ctx, s.in, deaf{s.ch})
 	awake()
 	if err != nil {
 		return func() error { return s.end(err) }
@@ -155,7 +155,7 @@ func (s *session) verified() func(done, total int) {
 	return func(done, total int) {
 		if now := time.Now(); now.Sub(last) > 250*time.Millisecond {
 			last = now
-			s.report(wire.Report{Phase: "verify", Done: done, Total: total})
+			s.mention(wire.Report{Phase: "verify", Done: done, Total: total})
 		}
 	}
 }

@@ -18,7 +18,9 @@
 //
 //   - An account comes from the key that opened the connection, never from what
 //     is said later. No path is made of anything but parsed names.
-//   - Each connection, session and child has a bound on time and number.
+//   - Each connection, session and child has a bound on time and number, and no
+//     account has more than a share of each. To close a channel is to ask its
+//     peer: what must end ends here, by a context, and then the connection.
 //   - An error is told to the XO as one wire.Refusal, whose code says whether
 //     another try is worth it, and logged here.
 package xs

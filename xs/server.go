@@ -37,13 +37,18 @@ type running struct {
 	sshPort  string
 	regPort  string
 	room     *room
+	// apis and connections are shared out among the accounts; bodies bounds the
+	// large requests that are in memory at once.
+	apis, connections *share
+	bodies            chan struct{}
 }
 
 // Serve serves until ctx ends, and then lets running sessions go on for
 // Config.Drain at most. The listeners are closed when it returns.
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	r := &running{Server: s, room: newRoom(s.Store.Dir(), s.Config),
-		sshPort: port(l.SSH), regPort: port(l.Registration)}
+		sshPort: port(l.SSH), regPort: port(l.Registration),
+		apis: newShare(apisOfOne), connections: newShare(max(1, s.Config.MaxConnections/connectionsOfOne)), bodies: make(chan struct{}, maxBodies)}
 	defer l.HTTP.Close()
 	defer l.Registration.Close()
 	defer l.SSH.Close()
