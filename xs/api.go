@@ -254,10 +254,14 @@ func (s *session) postKeys(w http.ResponseWriter, req *http.Request, _ *store.Fo
 	if err != nil {
 		return err
 	}
-	if err := s.Store.AddKey(req.Context(), s.account, s.key, key, serial); err != nil {
+	_, via, err := s.find() // what it may do now, and not when the session began
+	if err != nil {
 		return err
 	}
-	s.log.Info("key added", "serial", serial, "kind", key.Type(), "by", s.key.Kind)
+	if err := s.Store.AddKey(req.Context(), s.account, via, key, serial); err != nil {
+		return err
+	}
+	s.log.Info("key added", "serial", serial, "kind", key.Type(), "by", via.Kind)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -285,6 +285,8 @@ func (s *session) refusal(err error) *wire.Refusal {
 		return &wire.Refusal{Code: wire.RefusedInput, Message: name.Error()}
 	case errors.Is(err, store.ErrNoAccount), errors.Is(err, errDenied):
 		return notRegistered()
+	case errors.Is(err, store.ErrReadsOnly):
+		return &wire.Refusal{Code: wire.RefusedReadOnly, Message: err.Error()}
 	case errors.Is(err, store.ErrNoSnapshot):
 		return &wire.Refusal{Code: wire.RefusedNoSnapshot, Message: err.Error()}
 	case errors.Is(err, store.ErrInUse):
