@@ -79,7 +79,7 @@ const (
 	RefusedReadOnly      = "read-only"      // another machine is the one that writes this account
 	RefusedNoSnapshot    = "no-snapshot"    // what was asked for does not exist
 	RefusedInput         = "input"          // what the XO sent breaks the rules
-	RefusedDamaged       = "damaged"        // what arrived, or what is kept, is not what its sums say
+	RefusedDamaged       = "damaged"        // the snapshot that was asked for: nobody can tell what is in it
 	RefusedFailed        = "failed"         // anything else on the XS's side: come again
 )
 

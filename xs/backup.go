@@ -45,7 +45,7 @@ func (s *session) hold(req wire.BackupRequest) word {
 
 	// Nothing changed: that costs next to nothing, so even a busy or full
 	// server says so.
-	if newest, ok := locked.Newest(); ok && newest.Digest == req.Digest {
+	if locked.Holds(req.Digest) {
 		return s.confirm(locked)
 	}
 	leave, no := s.room.enter(s.account)

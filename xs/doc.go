@@ -8,7 +8,7 @@
 //
 // The XO dials ssh; its key says which account it is (ssh.go). It execs
 // "backup" (session.go) and says in one line what it has. If that is what the
-// latest snapshot holds, it is confirmed and nothing moves. Else the server
+// latest snapshot holds, whole, it is confirmed and nothing moves. Else the server
 // looks again whether it has the time and the room (room.go), takes the
 // account's lock, and pulls by rsync, in a confined child, into the account's
 // current folder (backup.go). What arrived is verified and becomes a snapshot

@@ -274,6 +274,7 @@ func (s *session) refusal(err error) *wire.Refusal {
 		moved *transfer.Error
 		tree  *store.TreeError
 		name  *store.NameError
+		lost  *store.DamagedError
 		code  = wire.RefusedFailed
 	)
 	switch {
@@ -283,6 +284,9 @@ func (s *session) refusal(err error) *wire.Refusal {
 		return &wire.Refusal{Code: wire.RefusedInput, Message: tree.Error()}
 	case errors.As(err, &name):
 		return &wire.Refusal{Code: wire.RefusedInput, Message: name.Error()}
+	case errors.As(err, &lost):
+		return &wire.Refusal{Code: wire.RefusedDamaged,
+			Message: fmt.Sprintf("The backup %s is damaged at school: choose another one, and tell whoever looks after the server.", lost.Snapshot)}
 	case errors.Is(err, store.ErrNoAccount), errors.Is(err, errDenied):
 		return notRegistered()
 	case errors.Is(err, store.ErrReadsOnly):

@@ -42,6 +42,9 @@ func (l *Locked) Prepare(offered string) (has Held, err error) {
 			return has, err
 		}
 	}
+	if err := l.dropMarked(t); err != nil {
+		return has, err
+	}
 	has.Files = len(t.files)
 	for _, f := range t.files {
 		has.Bytes += f.size
@@ -71,7 +74,7 @@ func (l *Locked) seed() error {
 		return err
 	}
 	var links []link
-	for path := range base.files {
+	for path := range base.sums {
 		links = append(links, link{from: base.dir, path: path})
 	}
 	if err := l.linkAll(links, temp); err != nil {
