@@ -310,3 +310,36 @@ func TestEndedBesideMutePeer(t *testing.T) {
 		t.Fatal("Run goes on without its child")
 	}
 }
+
+// What has to stay free stays so, although all that is listed would fit into what
+// there is.
+func TestKeep(t *testing.T) {
+	for name, limits := range map[string]Limits{
+		"bytes": {KeepBytes: 12 << 20}, "inodes": {KeepInodes: 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, at := t.TempDir(), t.TempDir()
+			if err := unix.Mount("tmpfs", at, "tmpfs", 0, "size=16m,nr_inodes=50"); err != nil {
+				t.Skipf("mounting is refused here: %v", err)
+			}
+			defer unix.Unmount(at, unix.MNT_DETACH)
+			for i := range 20 {
+				if err := os.WriteFile(filepath.Join(from, strconv.Itoa(i)), make([]byte, 400<<10), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, _, _, err := move(t, Dir(from, nil), Job{Receive: at, Limits: limits})
+			var full *Error
+			if !errors.As(err, &full) || full.Kind != Full {
+				t.Errorf("%v", err)
+			}
+			var st unix.Statfs_t
+			if err := unix.Statfs(at, &st); err != nil {
+				t.Fatal(err)
+			}
+			if left := int64(st.Bavail) * int64(st.Bsize); left < limits.KeepBytes || int64(st.Ffree) < limits.KeepInodes {
+				t.Errorf("%d bytes and %d inodes are left", left, st.Ffree)
+			}
+		})
+	}
+}

@@ -21,13 +21,16 @@ type room struct {
 	config Config
 	slots  chan struct{}
 	ofOne  *share // of the slots
+	// promises are the running sessions'.
+	mu       sync.Mutex
+	promises map[*promise]bool
 	// loadavg is /proc/loadavg, but for tests.
 	loadavg string
 }
 
 func newRoom(dir string, c Config) *room {
 	return &room{dir: dir, config: c, slots: make(chan struct{}, c.MaxSessions),
-		ofOne: newShare(sessionsOfOne), loadavg: "/proc/loadavg"}
+		ofOne: newShare(sessionsOfOne), promises: map[*promise]bool{}, loadavg: "/proc/loadavg"}
 }
 
 // enter takes a slot for an account, if there is one. leave gives it back, once.

@@ -123,6 +123,31 @@ func (l *Locked) drop(paths []string) error {
 	return nil
 }
 
+// GiveBack removes from current what no snapshot has: it takes room that others
+// need, and files that are to be replaced need room beside them.
+func (l *Locked) GiveBack() error {
+	t, err := scanTree(l.root, currentDir)
+	if err != nil {
+		return err
+	}
+	var own []string
+	for _, f := range t.foreign { // such as a file that has arrived in part
+		own = append(own, f.path)
+	}
+	for path, f := range t.files {
+		if !f.shared {
+			own = append(own, path)
+		}
+	}
+	for _, path := range own {
+		if err := l.root.RemoveAll(currentDir + "/" + path); err != nil {
+			return err
+		}
+	}
+	l.log.Warn("removed from current what did not fit the disk", "files", len(own))
+	return nil
+}
+
 // remember notes whether what arrived is what was offered.
 func (l *Locked) remember(u unmatched, arrived string) error {
 	if u.Digest == arrived {
