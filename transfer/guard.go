@@ -14,6 +14,7 @@ type guardReceive struct {
 	// listed is called when the list is whole, before gokrazy acts on it.
 	// incomplete: the sender could not read all that it should list.
 	listed func(l *list, incomplete bool) error
+	disk   disk
 
 	phase   int // of files
 	current *entry
@@ -90,7 +91,7 @@ func (g *guardReceive) file() error {
 	}
 	g.done = 0
 	g.next = g.token
-	return nil
+	return g.disk.has(0, 1)
 }
 
 func (g *guardReceive) name() string { return g.lists.list.name(g.current) }
@@ -129,7 +130,7 @@ func (g *guardReceive) grow(n int64) error {
 	if g.done += n; g.done > g.current.size {
 		return refusef("%s: more than the %d bytes that were announced", quote(g.name()), g.current.size)
 	}
-	return nil
+	return g.disk.has(n, 0)
 }
 
 func (g *guardReceive) some() error {

@@ -49,6 +49,11 @@ type Limits struct {
 	Total    int64         `json:"total"`     // bytes of all files listed; no limit
 	Files    int           `json:"files"`     // files and folders listed; 200,000
 	Time     time.Duration `json:"time"`      // of Run; 24 hours
+
+	// What stays free of the file system that is received into, whoever else
+	// writes to it; none.
+	KeepBytes  int64 `json:"keep_bytes,omitempty"`
+	KeepInodes int64 `json:"keep_inodes,omitempty"`
 }
 
 const noLimit = 1 << 62

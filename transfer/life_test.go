@@ -268,3 +268,78 @@ func TestFull(t *testing.T) {
 		wantError(t, sendErr, Cut, "")
 	}
 }
+
+// mute is a peer that says what it has to and then neither reads nor writes.
+type mute struct {
+	io.Reader
+	full chan struct{}
+}
+
+func (m *mute) Write(b []byte) (int, error) {
+	<-m.full
+	return 0, io.ErrClosedPipe
+}
+
+// The bug: a Run whose peer did not read went on after its child was gone, and
+// with it whatever waited for Run.
+func TestEndedBesideMutePeer(t *testing.T) {
+	p := start(t, Job{Send: "endless"})
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, w := io.Pipe()
+	peer := &mute{r, make(chan struct{})}
+	defer close(peer.full)
+	defer w.Close()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := p.Run(t.Context(), peer, peer)
+		ended <- err
+	}()
+	if _, err := w.Write([]byte{27, 0, 0, 0, 0, 0, 0, 0}); err != nil { // the list is wanted
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond)
+	p.kill()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("nothing arrived, and yet no error")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("Run goes on without its child")
+	}
+}
+
+// What has to stay free stays so, although all that is listed would fit into what
+// there is.
+func TestKeep(t *testing.T) {
+	for name, limits := range map[string]Limits{
+		"bytes": {KeepBytes: 12 << 20}, "inodes": {KeepInodes: 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, at := t.TempDir(), t.TempDir()
+			if err := unix.Mount("tmpfs", at, "tmpfs", 0, "size=16m,nr_inodes=50"); err != nil {
+				t.Skipf("mounting is refused here: %v", err)
+			}
+			defer unix.Unmount(at, unix.MNT_DETACH)
+			for i := range 20 {
+				if err := os.WriteFile(filepath.Join(from, strconv.Itoa(i)), make([]byte, 400<<10), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, _, _, err := move(t, Dir(from, nil), Job{Receive: at, Limits: limits})
+			var full *Error
+			if !errors.As(err, &full) || full.Kind != Full {
+				t.Errorf("%v", err)
+			}
+			var st unix.Statfs_t
+			if err := unix.Statfs(at, &st); err != nil {
+				t.Fatal(err)
+			}
+			if left := int64(st.Bavail) * int64(st.Bsize); left < limits.KeepBytes || int64(st.Ffree) < limits.KeepInodes {
+				t.Errorf("%d bytes and %d inodes are left", left, st.Ffree)
+			}
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -182,11 +183,7 @@ func (p *Process) Run(ctx context.Context, r io.Reader, w io.Writer) (Stats, err
 		}
 		delivered <- err
 	}()
-	var lost error
-	select {
-	case lost = <-delivered:
-	case <-ctx.Done():
-	}
+	lost := p.wait(ctx, delivered)
 	<-p.ended
 	p.closeAll()
 
@@ -204,6 +201,30 @@ func (p *Process) Run(ctx context.Context, r io.Reader, w io.Writer) (Stats, err
 		return stats, p.err
 	}
 	return stats, nil
+}
+
+// lastWords is how long what a child that failed has left in the pipe may take to
+// reach the peer.
+const lastWords = 2 * time.Second
+
+// wait waits until all that the child writes has been delivered. What is left of
+// a child that failed, or was ended, waits for no peer that does not read.
+func (p *Process) wait(ctx context.Context, delivered <-chan error) error {
+	var enough <-chan time.Time
+	for ended := p.ended; ; {
+		select {
+		case lost := <-delivered:
+			return lost
+		case <-ctx.Done():
+			return nil
+		case <-enough:
+			return nil
+		case <-ended:
+			if ended = nil; p.stats == nil {
+				enough = time.After(lastWords)
+			}
+		}
+	}
 }
 
 // Progress answers the bytes written to and read from the peer so far.

@@ -27,6 +27,10 @@ func receive(ctx context.Context, job Job, allow Allow, r io.Reader, w *writer) 
 		stats.Deleted, err = tidy(root, l, job.Delete && !incomplete)
 		return err
 	})
+	if guard.disk, err = newDisk(root, job.Limits); err != nil {
+		return stats, err
+	}
+	defer guard.disk.close()
 	client, err := rsyncclient.New([]string{"-rtp"}, rsyncclient.DontRestrict(), rsyncclient.WithStderr(io.Discard))
 	if err != nil {
 		return stats, err

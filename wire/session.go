@@ -80,7 +80,7 @@ const (
 	RefusedNoSnapshot    = "no-snapshot"    // what was asked for does not exist
 	RefusedNoEntry       = "no-entry"       // the snapshot does, and has no such entry
 	RefusedInput         = "input"          // what the XO sent breaks the rules
-	RefusedDamaged       = "damaged"        // what arrived, or what is kept, is not what its sums say
+	RefusedDamaged       = "damaged"        // the snapshot that was asked for: nobody can tell what is in it
 	RefusedFailed        = "failed"         // anything else on the XS's side: come again
 )
 

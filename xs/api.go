@@ -2,9 +2,11 @@ package xs
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -13,13 +15,24 @@ import (
 	"path"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/sugarlabs/xo-backupd/wire"
 	"github.com/sugarlabs/xo-backupd/xs/store"
 )
 
-// maxBody holds the versions of 100,000 entries.
-const maxBody = 16 << 20
+const (
+	// maxVersions is more than any Journal has entries, and maxBody holds them.
+	maxVersions = 1 << 16
+	maxBody     = 8 << 20
+	// maxBodies of that size are in memory at once.
+	maxBodies = 8
+	// bodyTime is how long a request's body may take, after which our own
+	// laptops have given up.
+	bodyTime = time.Minute
+	// chunkTime is how long the next 32 kB of an answer may take.
+	chunkTime = time.Minute
+)
 
 // api speaks HTTP/1.1 over the channel.
 func (s *session) api(ctx context.Context) error {
@@ -27,14 +40,16 @@ func (s *session) api(ctx context.Context) error {
 	if err := s.open(&hello, &hello.Version); err != nil {
 		return err
 	}
+	if !s.apis.enter(s.account) {
+		return s.refuse(s.room.busy(fmt.Sprintf("The school server is busy with %d other questions about this Journal.", apisOfOne)))
+	}
+	defer s.apis.leave(s.account)
 	if err := s.answer(wire.Answer{Action: wire.ActionServe}); err != nil {
 		return err
 	}
 	// A pipe, because http.Server wants deadlines and a channel has none.
 	ours, theirs := net.Pipe()
 	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer ours.Close()
 	stop := context.AfterFunc(ctx, func() { ours.Close() })
 	defer stop()
 	wg.Go(func() {
@@ -43,7 +58,7 @@ func (s *session) api(ctx context.Context) error {
 	})
 	wg.Go(func() {
 		io.Copy(s.ch, ours)
-		s.ch.Close() // and with it the copying in
+		s.hangUp() // and with it the copying in
 	})
 	listener := &oneConn{conn: theirs, closed: make(chan struct{})}
 	server := &http.Server{
@@ -51,6 +66,7 @@ func (s *session) api(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: s.Config.IdleTimeout,
 		IdleTimeout:       s.Config.IdleTimeout,
+		WriteTimeout:      s.Config.IdleTimeout, // of a short answer; see send
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnState: func(_ net.Conn, state http.ConnState) {
@@ -59,7 +75,13 @@ func (s *session) api(ctx context.Context) error {
 			}
 		},
 	}
-	if err := server.Serve(listener); !errors.Is(err, net.ErrClosed) {
+	err := server.Serve(listener)
+	// A peer that does not read what it has asked for keeps nothing waiting.
+	timer := time.AfterFunc(closingTime, s.hangUp)
+	defer timer.Stop()
+	ours.Close()
+	wg.Wait()
+	if !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil
@@ -200,23 +222,42 @@ func getFile(w http.ResponseWriter, req *http.Request, snap *store.Snapshot) err
 }
 
 // send ends the connection where the content cannot be read to its end: the
-// other side must not take what it has for all there is.
+// other side must not take what it has for all there is. However long it takes,
+// it has to go on.
 func send(w http.ResponseWriter, r io.Reader) {
-	if _, err := io.Copy(w, r); err != nil {
+	if _, err := io.Copy(paced{w, http.NewResponseController(w)}, r); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-func readBody(req *http.Request, v any) error {
+// paced gives each piece of an answer, as io.Copy cuts them, some time of its own.
+type paced struct {
+	w       io.Writer
+	control *http.ResponseController
+}
+
+func (p paced) Write(b []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(time.Now().Add(chunkTime)); err != nil {
+		return 0, err
+	}
+	return p.w.Write(b)
+}
+
+func readBody(w http.ResponseWriter, req *http.Request, v any) error {
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(bodyTime)); err != nil {
+		return err
+	}
 	if err := json.NewDecoder(req.Body).Decode(v); err != nil {
 		return &wire.Refusal{Code: wire.RefusedInput, Message: "The request cannot be read: " + err.Error()}
 	}
-	return nil
+	return control.SetReadDeadline(time.Time{})
 }
 
 func (s *session) postKeys(w http.ResponseWriter, req *http.Request, _ *store.Folder) error {
 	var body wire.KeyRequest
-	if err := readBody(req, &body); err != nil {
+	req.Body = http.MaxBytesReader(w, req.Body, wire.MaxLine)
+	if err := readBody(w, req, &body); err != nil {
 		return err
 	}
 	key, err := store.ParseKey(body.Key)
@@ -227,32 +268,85 @@ func (s *session) postKeys(w http.ResponseWriter, req *http.Request, _ *store.Fo
 	if err != nil {
 		return err
 	}
-	if err := s.Store.AddKey(s.account, s.key, key, serial); err != nil {
+	_, via, err := s.find() // what it may do now, and not when the session began
+	if err != nil {
 		return err
 	}
-	s.log.Info("key added", "serial", serial, "kind", key.Type(), "by", s.key.Kind)
+	if err := s.Store.AddKey(req.Context(), s.account, via, key, serial); err != nil {
+		return err
+	}
+	s.log.Info("key added", "serial", serial, "kind", key.Type(), "by", via.Kind)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
 func (s *session) postSaved(w http.ResponseWriter, req *http.Request, folder *store.Folder) error {
-	var body wire.SavedRequest
-	if err := readBody(req, &body); err != nil {
-		return err
-	}
-	snap, err := folder.Snapshot(store.Latest)
-	if errors.Is(err, store.ErrNoSnapshot) {
-		writeJSON(w, http.StatusOK, wire.SavedAnswer{UIDs: []string{}})
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer snap.Close()
-	uids, err := snap.Saved(req.Context(), body.Entries)
+	uids, err := s.saved(w, req, folder)
 	if err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, wire.SavedAnswer{UIDs: uids})
+	return nil
+}
+
+// saved holds a whole Journal's versions in memory, so not everybody does at once.
+func (s *session) saved(w http.ResponseWriter, req *http.Request, folder *store.Folder) ([]string, error) {
+	leave, err := s.enterBody(req.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var body struct{ Entries versions }
+	if err := readBody(w, req, &body); err != nil {
+		return nil, err
+	}
+	snap, err := folder.Snapshot(store.Latest)
+	if errors.Is(err, store.ErrNoSnapshot) {
+		return []string{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	return snap.Saved(req.Context(), body.Entries)
+}
+
+func (s *session) enterBody(ctx context.Context) (leave func(), err error) {
+	ctx, done := context.WithTimeout(ctx, openingTime)
+	defer done()
+	select {
+	case s.bodies <- struct{}{}:
+		return func() { <-s.bodies }, nil
+	case <-ctx.Done():
+		return nil, s.room.busy("The school server is busy with other laptops' questions.")
+	}
+}
+
+// versions are those of a wire.SavedRequest, and no more of them than a Journal
+// has: the same bytes could hold a million small ones.
+type versions map[string]string
+
+func (v *versions) UnmarshalJSON(b []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	switch t, err := dec.Token(); {
+	case err != nil || t == nil: // null
+		return err
+	case t != json.Delim('{'):
+		return errors.New("entries: an object is wanted")
+	}
+	for *v = (versions{}); dec.More(); {
+		if len(*v) == maxVersions {
+			return fmt.Errorf("more than %d entries", maxVersions)
+		}
+		uid, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		var version string
+		if err := dec.Decode(&version); err != nil {
+			return err
+		}
+		(*v)[uid.(string)] = version // an object's key always is one
+	}
 	return nil
 }

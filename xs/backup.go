@@ -45,10 +45,10 @@ func (s *session) hold(req wire.BackupRequest) word {
 
 	// Nothing changed: that costs next to nothing, so even a busy or full
 	// server says so.
-	if newest, ok := locked.Newest(); ok && newest.Digest == req.Digest {
+	if locked.Holds(req.Digest) {
 		return s.confirm(locked)
 	}
-	leave, no := s.room.enter()
+	leave, no := s.room.enter(s.account)
 	if no != nil {
 		return s.failed(no)
 	}
@@ -101,32 +101,32 @@ func (s *session) pull(locked *store.Locked, req wire.BackupRequest) word {
 	if err != nil {
 		return s.failed(err)
 	}
-	free, err := s.room.free()
+	// What it needs at least: of what current has, all may stay.
+	need := space{bytes: req.Bytes - has.Bytes, inodes: max(0, int64(req.Files-has.Files)) + snapshotInodes(req.Files)}
+	promised, free, err := s.room.promise(need)
 	if err != nil {
 		return s.failed(err)
 	}
-	need := space{bytes: req.Bytes - has.Bytes, inodes: max(0, int64(req.Files-has.Files)) + snapshotInodes(req.Files)}
-	if no := s.room.fits(need, free); no != nil {
-		return s.failed(no)
-	}
+	defer promised.release()
 	child, err := transfer.Start(s.work, transfer.Job{Receive: locked.CurrentPath(), Delete: true, Limits: s.limits(has, free)}, nil)
 	if err != nil {
 		return s.failed(err)
 	}
 	defer child.Close()
+	promised.follow(child)
 	if err := s.answer(wire.Answer{Action: wire.ActionPull}); err != nil {
 		return func() error { return err }
 	}
-	awake := s.watch(child)
-	stats, err := child.Run(s.work, s.in, deaf{s.ch})
+	ctx, awake := s.watch(s.work, child)
+	stats, err := child.Run(ctx, s.in, deaf{s.ch})
 	awake()
 	if err != nil {
-		return func() error { return s.end(err) }
+		return s.broken(locked, err)
 	}
 	moved := time.Now()
 	taken, err := locked.Take(s.work, store.Offer{Digest: req.Digest, Machine: s.key.Serial}, s.verified())
 	if err != nil {
-		return func() error { return s.end(err) }
+		return s.broken(locked, err)
 	}
 	s.log.Info("backed up", "snapshot", taken.Snapshot.ID, "confirmed", taken.Confirmed, "kept", len(taken.Kept),
 		"entries", taken.Snapshot.Entries, "bytes", taken.Snapshot.Bytes, "moved", stats.Moved, "received", stats.Received,
@@ -137,7 +137,20 @@ func (s *session) pull(locked *store.Locked, req wire.BackupRequest) word {
 	}
 }
 
-// limits keep a laptop that sends more than it announced from the reserve.
+// broken ends a pull. What has arrived by then stays, so that the next one goes on
+// from there, unless it is what has filled the disk.
+func (s *session) broken(locked *store.Locked, err error) word {
+	if s.refusal(err).Code == wire.RefusedFull {
+		if err := locked.GiveBack(); err != nil {
+			s.log.Error("what did not fit the disk was not removed", "error", err)
+		}
+	}
+	return func() error { return s.end(err) }
+}
+
+// limits keep a laptop that sends more than it announced from the reserve. What
+// can be listed says little of what a tree will take: a file that is replaced gives
+// its room back only where no snapshot has it. So the disk is asked as files come.
 func (s *session) limits(has store.Held, free space) transfer.Limits {
 	total, files := has.Bytes+free.bytes, int64(s.Config.MaxFiles)
 	if quota := s.room.quota(); quota > 0 {
@@ -146,7 +159,8 @@ func (s *session) limits(has store.Held, free space) transfer.Limits {
 	if free.inodes < files {
 		files = min(files, int64(has.Files)+free.inodes)
 	}
-	return transfer.Limits{FileSize: datastore.MaxFile, Total: max(total, 1), Files: int(files), Time: s.Config.SessionTimeout}
+	return transfer.Limits{FileSize: datastore.MaxFile, Total: max(total, 1), Files: int(files), Time: s.Config.SessionTimeout,
+		KeepBytes: s.Config.MinFreeMB << 20, KeepInodes: s.Config.MinFreeInodes + snapshotInodes(int(files))}
 }
 
 // verified reports how far verification is, a few times a second.
@@ -155,7 +169,7 @@ func (s *session) verified() func(done, total int) {
 	return func(done, total int) {
 		if now := time.Now(); now.Sub(last) > 250*time.Millisecond {
 			last = now
-			s.report(wire.Report{Phase: "verify", Done: done, Total: total})
+			s.mention(wire.Report{Phase: "verify", Done: done, Total: total})
 		}
 	}
 }

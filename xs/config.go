@@ -36,10 +36,11 @@ type Config struct {
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
 	// Keepalive is how often the other side has to show that it is there.
 	Keepalive time.Duration `koanf:"keepalive"`
-	// IdleTimeout ends a connection on which no session runs.
+	// IdleTimeout ends a connection on which no session runs, and a session in
+	// which next to nothing moves.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
-	// MaxConnections bounds ssh connections; MaxUnauthenticated those of them
-	// that have not said yet who they are.
+	// MaxConnections bounds the connections of each listener; MaxUnauthenticated
+	// those over ssh that have not said yet who they are.
 	MaxConnections     int `koanf:"max_connections"`
 	MaxUnauthenticated int `koanf:"max_unauthenticated"`
 	// Drain is how long running sessions may go on after SIGTERM.

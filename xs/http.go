@@ -1,6 +1,7 @@
 package xs
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -33,13 +34,13 @@ func (r *running) checkHandler() http.Handler {
 
 // available1 is the check of the old ds-backup: the status says it all.
 func (r *running) available1(w http.ResponseWriter, req *http.Request) {
-	no := r.available(req.PathValue("serial"))
+	no := r.available(req.Context(), req.PathValue("serial"))
 	r.retryAfter(w, no)
 	w.WriteHeader(statusOf(no))
 }
 
 func (r *running) available2(w http.ResponseWriter, req *http.Request) {
-	no := r.available(req.PathValue("serial"))
+	no := r.available(req.Context(), req.PathValue("serial"))
 	a := wire.Availability{Available: no == nil}
 	if no != nil {
 		a.Code, a.Reason, a.RetryAfter = no.Code, no.Message, no.RetryAfter
@@ -55,14 +56,16 @@ func (r *running) retryAfter(w http.ResponseWriter, no *wire.Refusal) {
 }
 
 // available tells why a backup of that serial, or account, would not be taken.
-func (r *running) available(name string) *wire.Refusal {
-	_, err := r.Store.Find(name)
+func (r *running) available(ctx context.Context, name string) *wire.Refusal {
+	_, err := r.Store.Find(ctx, name)
 	var bad *store.NameError
 	switch {
 	case errors.As(err, &bad):
 		return &wire.Refusal{Code: wire.RefusedInput, Message: bad.Error()}
 	case errors.Is(err, store.ErrNoAccount):
 		return notRegistered()
+	case errors.Is(err, context.DeadlineExceeded):
+		return r.room.busy("The school server is busy with other laptops.")
 	case err != nil:
 		r.Log.Error("availability", "name", name, "error", err)
 		return &wire.Refusal{Code: wire.RefusedFailed, Message: "The school server cannot read its accounts.", RetryAfter: r.room.seconds()}

@@ -1,6 +1,7 @@
 package xs
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -55,7 +56,7 @@ func (r *running) answer(req *http.Request, method string, params []any) ([]byte
 	if !ok {
 		return wire.EncodeFault(&wire.Fault{Code: faultParams, Message: "register wants four strings: serial, nick, uuid, public key"}), nil
 	}
-	id, err := r.register(text[0], text[1], text[2], text[3])
+	id, err := r.register(req.Context(), text[0], text[1], text[2], text[3])
 	if err != nil {
 		r.Log.Warn("registration refused", "serial", text[0], "from", req.RemoteAddr, "error", err)
 		return wire.EncodeResponse(map[string]any{"success": "ERR", "error": tell(err)})
@@ -73,7 +74,7 @@ func (r *running) answer(req *http.Request, method string, params []any) ([]byte
 	})
 }
 
-func (r *running) register(serial, nick, uuid, pubkey string) (store.AccountID, error) {
+func (r *running) register(ctx context.Context, serial, nick, uuid, pubkey string) (store.AccountID, error) {
 	s, err := store.ParseSerial(serial)
 	if err != nil {
 		return "", err
@@ -82,7 +83,7 @@ func (r *running) register(serial, nick, uuid, pubkey string) (store.AccountID, 
 	if err != nil {
 		return "", &store.NameError{What: "public key", Name: pubkey, Why: err.Error()}
 	}
-	return r.Store.Register(store.Registration{Serial: s, UUID: uuid, Nick: nick, Key: key}, r.Config.MaxAccounts)
+	return r.Store.Register(ctx, store.Registration{Serial: s, UUID: uuid, Nick: nick, Key: key}, r.Config.MaxAccounts)
 }
 
 // tell is what may be said of an error to anybody.
@@ -90,6 +91,9 @@ func tell(err error) string {
 	var bad *store.NameError
 	if errors.As(err, &bad) || errors.Is(err, store.ErrOtherKey) || errors.Is(err, store.ErrFull) {
 		return err.Error()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "the school server is busy; please try again in a moment"
 	}
 	return "the school server could not do it; its log says why"
 }

@@ -2,7 +2,6 @@ package xs
 
 import (
 	"context"
-	"fmt"
 	"path"
 	"strings"
 
@@ -46,7 +45,7 @@ func (s *session) restore(ctx context.Context, p string) error {
 	}
 	defer folder.Close()
 	defer snap.Close()
-	leave, no := s.room.enter()
+	leave, no := s.room.enter(s.account)
 	if no != nil {
 		return s.refuse(no)
 	}
@@ -67,7 +66,7 @@ func (s *session) restore(ctx context.Context, p string) error {
 	if err := s.answer(wire.Answer{Action: wire.ActionSend, Snapshot: &snap.Record}); err != nil {
 		return err
 	}
-	awake := s.watch(child)
+	ctx, awake := s.watch(ctx, child)
 	stats, err := child.Run(ctx, s.in, s.ch)
 	awake()
 	leave() // before the last word: who has heard it may come again at once
@@ -118,7 +117,7 @@ func (s *session) send(ctx context.Context, job transfer.Job) (*transfer.Process
 func (s *session) rsync(ctx context.Context, args []string) error {
 	err := s.rsyncRead(ctx, args)
 	if err != nil {
-		fmt.Fprintf(s.ch.Stderr(), "xs-backupd: %s\n", s.refusal(err).Message)
+		s.complain("xs-backupd: %s", s.refusal(err).Message)
 	}
 	return err
 }
@@ -136,7 +135,7 @@ func (s *session) rsyncRead(ctx context.Context, args []string) error {
 	}
 	defer folder.Close()
 	defer snap.Close()
-	leave, no := s.room.enter()
+	leave, no := s.room.enter(s.account)
 	if no != nil {
 		return no
 	}
@@ -155,7 +154,8 @@ func (s *session) rsyncRead(ctx context.Context, args []string) error {
 		return err
 	}
 	defer child.Close()
-	defer s.watch(child)()
+	ctx, awake := s.watch(ctx, child)
+	defer awake()
 	_, err = child.Run(ctx, s.in, s.ch)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sugarlabs/xo-backupd/wire"
+	"github.com/sugarlabs/xo-backupd/xs/store"
 )
 
 // room is what the server has left: load, disk, and slots for sessions.
@@ -19,20 +20,29 @@ type room struct {
 	dir    string
 	config Config
 	slots  chan struct{}
+	ofOne  *share // of the slots
+	// promises are the running sessions'.
+	mu       sync.Mutex
+	promises map[*promise]bool
 	// loadavg is /proc/loadavg, but for tests.
 	loadavg string
 }
 
 func newRoom(dir string, c Config) *room {
-	return &room{dir: dir, config: c, slots: make(chan struct{}, c.MaxSessions), loadavg: "/proc/loadavg"}
+	return &room{dir: dir, config: c, slots: make(chan struct{}, c.MaxSessions),
+		ofOne: newShare(sessionsOfOne), promises: map[*promise]bool{}, loadavg: "/proc/loadavg"}
 }
 
-// enter takes a slot, if there is one. leave gives it back, once.
-func (r *room) enter() (leave func(), no *wire.Refusal) {
+// enter takes a slot for an account, if there is one. leave gives it back, once.
+func (r *room) enter(id store.AccountID) (leave func(), no *wire.Refusal) {
+	if !r.ofOne.enter(id) {
+		return nil, r.busy(fmt.Sprintf("The school server is busy with %d other sessions of this Journal.", sessionsOfOne))
+	}
 	select {
 	case r.slots <- struct{}{}:
-		return sync.OnceFunc(func() { <-r.slots }), nil
+		return sync.OnceFunc(func() { <-r.slots; r.ofOne.leave(id) }), nil
 	default:
+		r.ofOne.leave(id)
 		return nil, r.busy(fmt.Sprintf("The school server is busy with %d other laptops.", cap(r.slots)))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/net/netutil"
 
 	"github.com/sugarlabs/xo-backupd/xs/store"
 )
@@ -36,13 +37,18 @@ type running struct {
 	sshPort  string
 	regPort  string
 	room     *room
+	// apis and connections are shared out among the accounts; bodies bounds the
+	// large requests that are in memory at once.
+	apis, connections *share
+	bodies            chan struct{}
 }
 
 // Serve serves until ctx ends, and then lets running sessions go on for
 // Config.Drain at most. The listeners are closed when it returns.
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	r := &running{Server: s, room: newRoom(s.Store.Dir(), s.Config),
-		sshPort: port(l.SSH), regPort: port(l.Registration)}
+		sshPort: port(l.SSH), regPort: port(l.Registration),
+		apis: newShare(apisOfOne), connections: newShare(max(1, s.Config.MaxConnections/connectionsOfOne)), bodies: make(chan struct{}, maxBodies)}
 	defer l.HTTP.Close()
 	defer l.Registration.Close()
 	defer l.SSH.Close()
@@ -51,7 +57,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		return err
 	}
 	defer release()
-	if err := s.Store.Sweep(); err != nil {
+	if err := s.Store.Sweep(ctx); err != nil {
 		return err
 	}
 	if err := r.loadHostKey(); err != nil {
@@ -74,8 +80,8 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		})
 	}
 	check, registration := r.httpServer(r.checkHandler()), r.httpServer(r.registrationHandler())
-	serve("http", func() error { return check.Serve(l.HTTP) })
-	serve("registration", func() error { return registration.Serve(l.Registration) })
+	serve("http", func() error { return check.Serve(r.limited(l.HTTP)) })
+	serve("registration", func() error { return registration.Serve(r.limited(l.Registration)) })
 	serve("ssh", func() error { return r.serveSSH(ctx, work, l.SSH) })
 
 	if s.Ready != nil {
@@ -109,14 +115,28 @@ type listenerError struct {
 func (e *listenerError) Error() string { return e.name + ": " + e.err.Error() }
 func (e *listenerError) Unwrap() error { return e.err }
 
-// httpServer has bounds on everything a stranger may send.
+// answerTime is how long a stranger's question may wait for its turn.
+const answerTime = 15 * time.Second
+
+// limited accepts no more than may be served at once; the others wait.
+func (r *running) limited(l net.Listener) net.Listener {
+	return netutil.LimitListener(l, r.Config.MaxConnections)
+}
+
+// httpServer has bounds on everything a stranger may send. A question that has
+// waited too long ends by itself, and only then its connection: what still works
+// for somebody counts as long as it does.
 func (r *running) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			ctx, done := context.WithTimeout(req.Context(), answerTime)
+			defer done()
+			h.ServeHTTP(w, req.WithContext(ctx))
+		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       20 * time.Second,
 		WriteTimeout:      20 * time.Second,
-		IdleTimeout:       30 * time.Second,
+		IdleTimeout:       10 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(r.Log.Handler(), slog.LevelDebug),
 	}

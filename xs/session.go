@@ -23,8 +23,12 @@ import (
 const (
 	// openingTime is how long an opened channel may take to say what it wants.
 	openingTime = time.Minute
-	// closingTime is how long it may take to close.
-	closingTime = 10 * time.Second
+	// closingTime is how long it may take to close, behind what is on its way on
+	// a slow link.
+	closingTime = time.Minute
+	// leastPerSecond is what moves, on average, where anything moves: the slowest
+	// Wi-Fi does ten times as much.
+	leastPerSecond = 1 << 10
 )
 
 // session is one exec on one channel.
@@ -35,6 +39,7 @@ type session struct {
 	key    store.Key
 	ch     ssh.Channel
 	in     *bufio.Reader
+	hangUp func()
 	// work outlives the channel: what has arrived is brought to its end even
 	// if nobody waits for the answer.
 	work context.Context
@@ -44,18 +49,17 @@ type session struct {
 // serveChannel waits for the one exec of a channel and runs it. live ends with
 // the connection.
 func (n *connection) serveChannel(live, work context.Context, ch ssh.Channel, requests <-chan *ssh.Request) {
-	defer ch.Close()
 	work, done := context.WithTimeout(work, n.Config.SessionTimeout)
 	defer done()
 	ctx, cancel := context.WithTimeout(live, n.Config.SessionTimeout)
 	defer cancel()
-	// A peer that neither reads nor closes loses the connection.
-	stop := context.AfterFunc(work, func() {
-		ch.Close()
-		time.AfterFunc(closingTime, func() { n.conn.Close() })
-	})
+	closed := make(chan struct{})
+	defer close(closed)
+	s := &session{connection: n, ch: ch, in: bufio.NewReader(ch), work: work, hangUp: func() { n.hangUp(ch, closed) },
+		log: n.Log.With("account", n.account, "from", n.conn.RemoteAddr())}
+	stop := context.AfterFunc(work, s.hangUp)
 	defer stop()
-	opening := time.AfterFunc(openingTime, func() { ch.Close() })
+	opening := time.AfterFunc(openingTime, s.hangUp)
 	defer opening.Stop()
 
 	var wg sync.WaitGroup
@@ -77,11 +81,27 @@ func (n *connection) serveChannel(live, work context.Context, ch ssh.Channel, re
 				}
 			}
 		})
-		status := n.exec(ctx, work, ch, command)
+		status := s.exec(ctx, command)
 		ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
-		ch.Close()
+		s.hangUp()
 		return
 	}
+	ch.Close()
+}
+
+// hangUp closes a channel. To the peer that is but a message: one that does not
+// close it too loses the connection.
+func (n *connection) hangUp(ch ssh.Channel, closed <-chan struct{}) {
+	go func() {
+		timer := time.NewTimer(min(closingTime, n.Config.IdleTimeout))
+		defer timer.Stop()
+		select {
+		case <-closed:
+		case <-timer.C:
+			n.conn.Close()
+		}
+	}()
+	ch.Close()
 }
 
 // execOf: no shell, no pty, no subsystem, no environment.
@@ -94,12 +114,10 @@ func execOf(req *ssh.Request) (string, bool) {
 	return payload.Command, err == nil
 }
 
-func (n *connection) exec(ctx, work context.Context, ch ssh.Channel, command string) (status uint32) {
-	caller, key, err := n.key()
-	s := &session{connection: n, caller: caller, key: key, ch: ch, in: bufio.NewReader(ch), work: work,
-		log: n.Log.With("account", n.account, "from", n.conn.RemoteAddr())}
+func (s *session) exec(ctx context.Context, command string) (status uint32) {
 	name, arg, _ := strings.Cut(command, " ")
-	if err != nil {
+	var err error
+	if s.caller, s.key, err = s.connection.find(); err != nil {
 		s.log.Warn("session", "error", err)
 		s.turnAway(name, err)
 		return 1
@@ -115,7 +133,7 @@ func (n *connection) exec(ctx, work context.Context, ch ssh.Channel, command str
 	case "rsync":
 		err = s.rsync(ctx, strings.Fields(arg))
 	default:
-		fmt.Fprintf(ch.Stderr(), "%.80q: this school server runs only backup, restore, api, and rsync that reads snapshots/latest/\n", command)
+		s.complain("%.80q: this school server runs only backup, restore, api, and rsync that reads snapshots/latest/", command)
 		return 127
 	}
 	if err != nil {
@@ -129,20 +147,30 @@ func (n *connection) exec(ctx, work context.Context, ch ssh.Channel, command str
 // line before they hear anything.
 func (s *session) turnAway(command string, err error) {
 	if command == "rsync" {
-		fmt.Fprintf(s.ch.Stderr(), "xs-backupd: %s\n", s.refusal(err).Message)
+		s.complain("xs-backupd: %s", s.refusal(err).Message)
 		return
 	}
-	timer := time.AfterFunc(openingTime, func() { s.ch.Close() })
-	defer timer.Stop()
+	defer s.patience()()
 	var line json.RawMessage
 	_ = wire.ReadLine(s.in, &line) // whatever it says
 	s.fail(err)
 }
 
+// patience is how long one line may take, there or back: a peer that keeps us
+// waiting loses the session.
+func (s *session) patience() (stop func() bool) {
+	return time.AfterFunc(openingTime, s.hangUp).Stop
+}
+
+// complain says to a person at a stock client what is wrong.
+func (s *session) complain(format string, a ...any) {
+	defer s.patience()()
+	fmt.Fprintf(s.ch.Stderr(), format+"\n", a...)
+}
+
 // open reads the first line of a session into v, whose version is *version.
 func (s *session) open(v any, version *int) error {
-	timer := time.AfterFunc(openingTime, func() { s.ch.Close() })
-	defer timer.Stop()
+	defer s.patience()()
 	if err := wire.ReadLine(s.in, v); err != nil {
 		return s.refuse(&wire.Refusal{Code: wire.RefusedInput, Message: "The first line of the session cannot be read: " + err.Error()})
 	}
@@ -155,6 +183,7 @@ func (s *session) open(v any, version *int) error {
 
 // answer says what comes next.
 func (s *session) answer(a wire.Answer) error {
+	defer s.patience()()
 	a.Version = wire.Version
 	return wire.WriteLine(s.ch, a)
 }
@@ -190,38 +219,53 @@ func (s *session) report(r wire.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(r.Kept) > keptAtOnce {
-		_ = wire.WriteLine(s.ch.Stderr(), wire.Report{Kept: r.Kept[:keptAtOnce]})
+		s.line(wire.Report{Kept: r.Kept[:keptAtOnce]})
 		r.Kept = r.Kept[keptAtOnce:]
 	}
+	s.line(r)
+}
+
+// mention reports what nothing waits for, unless the last report is still on its
+// way.
+func (s *session) mention(r wire.Report) {
+	if s.mu.TryLock() {
+		go func() {
+			defer s.mu.Unlock()
+			s.line(r)
+		}()
+	}
+}
+
+func (s *session) line(r wire.Report) {
+	defer s.patience()()
 	_ = wire.WriteLine(s.ch.Stderr(), r)
 }
 
-// watch closes the channel when nothing has moved in either direction for the
-// idle timeout: a laptop that is there and does nothing keeps a slot, and the
-// account, from others.
-func (s *session) watch(child *transfer.Process) (stop func()) {
-	done := make(chan struct{})
+// watch ends ctx when next to nothing has moved, in both directions, for the idle
+// timeout: a laptop that is there and does nothing keeps a slot, and the account,
+// from others.
+func (s *session) watch(ctx context.Context, child *transfer.Process) (watched context.Context, stop func()) {
+	ctx, end := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		tick := time.NewTicker(s.Config.IdleTimeout)
 		defer tick.Stop()
-		last := int64(-1)
-		for {
+		least := int64(leastPerSecond * s.Config.IdleTimeout.Seconds())
+		for last := int64(0); ; {
 			select {
-			case <-done:
+			case <-ctx.Done():
 				return
 			case <-tick.C:
 			}
 			sent, received := child.Progress()
-			if sent+received == last {
-				s.log.Warn("nothing moves: the session is ended")
-				s.ch.Close()
+			if moved := sent + received - last; moved < least {
+				end(&transfer.Error{Kind: transfer.Cut, Message: fmt.Sprintf("only %d bytes moved in %v", moved, s.Config.IdleTimeout)})
 				return
 			}
 			last = sent + received
 		}
 	})
-	return func() { close(done); wg.Wait() }
+	return ctx, func() { end(nil); wg.Wait() }
 }
 
 // refusal is the one place where an error becomes what an XO is told.
@@ -232,6 +276,7 @@ func (s *session) refusal(err error) *wire.Refusal {
 		tree  *store.TreeError
 		name  *store.NameError
 		bad   *datastore.DamagedError
+		lost  *store.DamagedError
 		code  = wire.RefusedFailed
 	)
 	switch {
@@ -241,8 +286,13 @@ func (s *session) refusal(err error) *wire.Refusal {
 		return &wire.Refusal{Code: wire.RefusedInput, Message: tree.Error()}
 	case errors.As(err, &name):
 		return &wire.Refusal{Code: wire.RefusedInput, Message: name.Error()}
+	case errors.As(err, &lost):
+		return &wire.Refusal{Code: wire.RefusedDamaged,
+			Message: fmt.Sprintf("The backup %s is damaged at school: choose another one, and tell whoever looks after the server.", lost.Snapshot)}
 	case errors.Is(err, store.ErrNoAccount), errors.Is(err, errDenied):
 		return notRegistered()
+	case errors.Is(err, store.ErrReadsOnly):
+		return &wire.Refusal{Code: wire.RefusedReadOnly, Message: err.Error()}
 	case errors.Is(err, store.ErrNoSnapshot):
 		return &wire.Refusal{Code: wire.RefusedNoSnapshot, Message: err.Error()}
 	case errors.Is(err, store.ErrNoEntry):

@@ -149,6 +149,11 @@ func (r *running) serveConn(ctx, work context.Context, c net.Conn, known func())
 	defer conn.Close()
 	n := &connection{running: r, conn: conn, idle: time.Now(),
 		account: store.AccountID(conn.Permissions.Extensions[permAccount])}
+	if !r.connections.enter(n.account) {
+		r.Log.Warn("connection ended: the account has too many", "account", n.account, "from", c.RemoteAddr())
+		return
+	}
+	defer r.connections.leave(n.account)
 
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -234,8 +239,8 @@ func (n *connection) watch(ctx, live context.Context) {
 	}
 }
 
-// key answers the key that opened the connection, if it still may.
-func (n *connection) key() (*store.Account, store.Key, error) {
+// find answers the account and the key that opened the connection, if it still may.
+func (n *connection) find() (*store.Account, store.Key, error) {
 	a, err := n.Store.Account(n.account)
 	if err != nil {
 		return nil, store.Key{}, err

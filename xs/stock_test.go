@@ -64,7 +64,7 @@ print(Gio.Settings.new('org.sugarlabs.collaboration').get_string('jabber-server'
 	if want := string(sn) + "@127.0.0.1:backup"; url != want || jabber != "127.0.0.1" {
 		t.Errorf("backup-url %q, jabber-server %q", url, jabber)
 	}
-	a, err := b.store.Find(string(sn))
+	a, err := b.store.Find(t.Context(), string(sn))
 	if err != nil || a.Nick != "Amara & Ñandú <3" {
 		t.Fatalf("%+v %v", a, err)
 	}

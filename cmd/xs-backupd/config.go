@@ -68,8 +68,8 @@ var about = map[string]string{
 	"handshake_timeout":   "how long a connection may take to say who it is",
 	"keepalive":           "how often a laptop has to show that it is there",
 	"idle_timeout":        "how long a connection may rest",
-	"max_connections":     "ssh connections at the same time",
-	"max_unauthenticated": "of them, those that have not said who they are",
+	"max_connections":     "connections to each of the three addresses at the same time",
+	"max_unauthenticated": "of those over ssh, those that have not said who they are",
 	"drain":               "how long running sessions may go on after SIGTERM",
 }
 

@@ -146,7 +146,7 @@ func testStore(t testing.TB, dir string) *Store {
 // testFolder is that of a fresh account.
 func testFolder(t testing.TB, s *Store) *Folder {
 	t.Helper()
-	id, err := s.Register(Registration{Serial: "SHC00000001", UUID: "u1", Nick: "Amara", Key: testKey(1)}, 10)
+	id, err := s.Register(t.Context(), Registration{Serial: "SHC00000001", UUID: "u1", Nick: "Amara", Key: testKey(1)}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

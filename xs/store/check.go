@@ -135,7 +135,7 @@ func (t *taking) check(current *os.Root, uid datastore.UID) checked {
 func (t *taking) metadataOnly(current *os.Root, uid datastore.UID) (checked, bool) {
 	cjson := uid.Path()
 	files := t.have.entries[uid]
-	if t.own(cjson) || len(files) != len(t.base.entries[uid]) || !slices.Contains(files, cjson) {
+	if t.base.lost[uid] != "" || t.own(cjson) || len(files) != len(t.base.entries[uid]) || !slices.Contains(files, cjson) {
 		return checked{}, false
 	}
 	sums := map[string][32]byte{}

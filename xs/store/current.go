@@ -42,6 +42,9 @@ func (l *Locked) Prepare(offered string) (has Held, err error) {
 			return has, err
 		}
 	}
+	if err := l.dropMarked(t); err != nil {
+		return has, err
+	}
 	has.Files = len(t.files)
 	for _, f := range t.files {
 		has.Bytes += f.size
@@ -71,7 +74,7 @@ func (l *Locked) seed() error {
 		return err
 	}
 	var links []link
-	for path := range base.files {
+	for path := range base.sums {
 		links = append(links, link{from: base.dir, path: path})
 	}
 	if err := l.linkAll(links, temp); err != nil {
@@ -117,6 +120,31 @@ func (l *Locked) drop(paths []string) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// GiveBack removes from current what no snapshot has: it takes room that others
+// need, and files that are to be replaced need room beside them.
+func (l *Locked) GiveBack() error {
+	t, err := scanTree(l.root, currentDir)
+	if err != nil {
+		return err
+	}
+	var own []string
+	for _, f := range t.foreign { // such as a file that has arrived in part
+		own = append(own, f.path)
+	}
+	for path, f := range t.files {
+		if !f.shared {
+			own = append(own, path)
+		}
+	}
+	for _, path := range own {
+		if err := l.root.RemoveAll(currentDir + "/" + path); err != nil {
+			return err
+		}
+	}
+	l.log.Warn("removed from current what did not fit the disk", "files", len(own))
 	return nil
 }
 

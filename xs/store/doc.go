@@ -7,6 +7,7 @@
 //	                ID.manifest what sha256sum -c reads, run inside ID/
 //	                ID.json     the record (wire.Snapshot)
 //	                ID.entries  a cache of the newest: one line of wire.Entry for each entry
+//	                ID.damaged  what the last verification found damaged, if anything
 //	ROOT/ACCOUNT/latest         a link to the newest snapshot
 //	ROOT/.xs/                   the server's own: its key, the accounts in the making,
 //	                            and accounts.log, by which running servers learn
@@ -26,6 +27,8 @@
 //     manifest and the record beside it: all of it is on the disk before the
 //     rename. What a cut left behind has another name, or is a manifest or
 //     record without its folder, and is swept when the account is next locked.
+//   - A file that is not what it was, by its time, its size or ID.damaged, is
+//     neither confirmed nor taken over into another snapshot.
 //   - A file in a snapshot is never written again. current shares inodes with
 //     the snapshots, and its files are replaced, never changed.
 //   - seq orders the snapshots, whatever the clocks said.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -84,22 +86,12 @@ func syncAll(f *os.File) error {
 // tryLock takes the flock on root's file name, or answers false when another
 // process, or another part of this one, holds it.
 func tryLock(root *os.Root, name string) (*os.File, bool, error) {
-	return lock(root, name, unix.LOCK_EX|unix.LOCK_NB)
-}
-
-// waitLock waits for the flock: for changes that take milliseconds only.
-func waitLock(root *os.Root, name string) (*os.File, error) {
-	f, _, err := lock(root, name, unix.LOCK_EX)
-	return f, err
-}
-
-func lock(root *os.Root, name string, how int) (*os.File, bool, error) {
 	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, false, err
 	}
 	for {
-		err = unix.Flock(int(f.Fd()), how)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return f, true, nil
 		}
@@ -111,5 +103,22 @@ func lock(root *os.Root, name string, how int) (*os.File, bool, error) {
 			return nil, false, nil
 		}
 		return nil, false, fmt.Errorf("lock %s: %w", name, err)
+	}
+}
+
+// waitLock waits for the flock: for changes that take milliseconds only. It asks
+// again and again, since a flock that blocks holds a thread for each who waits,
+// and Go ends a program of 10,000 threads.
+func waitLock(ctx context.Context, root *os.Root, name string) (*os.File, error) {
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		f, ok, err := tryLock(root, name)
+		if err != nil || ok {
+			return f, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for %s: %w", name, context.Cause(ctx))
+		case <-time.After(wait):
+		}
 	}
 }

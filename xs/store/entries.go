@@ -151,8 +151,14 @@ func metadataDamage(b []byte, err error, want Sum) string {
 	return ""
 }
 
-// Saved answers which of the entries, by uid and version, the snapshot holds.
+// Saved answers which of the entries, by uid and version, the snapshot holds,
+// whole.
 func (s *Snapshot) Saved(ctx context.Context, versions map[string]string) ([]string, error) {
+	st, err := s.state()
+	if err != nil {
+		return nil, err
+	}
+	lost := st.lost()
 	r, err := s.Entries(ctx)
 	if err != nil {
 		return nil, err
@@ -167,7 +173,7 @@ func (s *Snapshot) Saved(ctx context.Context, versions map[string]string) ([]str
 		} else if err != nil {
 			return nil, fmt.Errorf("%s%s: %w", s.Record.ID, listSuffix, err)
 		}
-		if version, ok := versions[e.UID]; ok && version == e.Version && e.Damaged == "" {
+		if version, ok := versions[e.UID]; ok && version == e.Version && e.Damaged == "" && lost[datastore.UID(e.UID)] == "" {
 			uids = append(uids, e.UID)
 		}
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -159,9 +160,6 @@ type Locked struct {
 	newest wire.Snapshot // no ID: there is none yet
 }
 
-// Newest is the record of the newest snapshot, if there is one.
-func (l *Locked) Newest() (wire.Snapshot, bool) { return l.newest, l.newest.ID != "" }
-
 // Lock takes the account for one session, or answers ErrInUse. What a cut left
 // behind is swept, since nobody can be using it.
 func (f *Folder) Lock() (*Locked, error) {
@@ -194,7 +192,7 @@ func (l *Locked) Unlock() {
 // mend brings the folder into a state that the invariants allow.
 func (l *Locked) mend() error {
 	// Nobody else has anything unfinished in here, but for account.json.
-	account, err := waitLock(l.root, accountLock)
+	account, err := waitLock(context.Background(), l.root, accountLock)
 	if err != nil {
 		return err
 	}
@@ -240,7 +238,7 @@ func (l *Locked) dropLists() error {
 // orphan tells whether name, in snapshots/, is something that lies beside a
 // snapshot which is not there.
 func (l *Locked) orphan(name string, names []string) bool {
-	for _, suffix := range []string{".manifest", ".json", listSuffix} {
+	for _, suffix := range []string{".manifest", ".json", listSuffix, damagedSuffix} {
 		if base, ok := strings.CutSuffix(name, suffix); ok {
 			_, err := ParseSnapshotID(base)
 			return err == nil && !slices.Contains(names, base)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -68,10 +69,39 @@ func (s *Store) mark() (m mark, err error) {
 	return m, err
 }
 
+// lockedLog is accounts.log, locked.
+type lockedLog struct {
+	*os.File
+	turn <-chan struct{}
+}
+
+// Close lets the next one have it.
+func (l *lockedLog) Close() error {
+	defer func() { <-l.turn }()
+	return l.File.Close()
+}
+
+// lockLog waits for accounts.log. Those of this process take turns, in the order
+// of their coming, so that one of them alone looks whether another process is
+// through.
+func (s *Store) lockLog(ctx context.Context) (*lockedLog, error) {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for %s: %w", accountsLog, context.Cause(ctx))
+	}
+	f, err := waitLock(ctx, s.root, accountsLog)
+	if err != nil {
+		<-s.turn
+		return nil, err
+	}
+	return &lockedLog{f, s.turn}, nil
+}
+
 // changing announces that the account is about to change. The change is made
 // before log is closed.
-func (s *Store) changing(id AccountID) (log *os.File, err error) {
-	log, err = waitLock(s.root, accountsLog)
+func (s *Store) changing(ctx context.Context, id AccountID) (*lockedLog, error) {
+	log, err := s.lockLog(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +113,7 @@ func (s *Store) changing(id AccountID) (log *os.File, err error) {
 }
 
 // note writes to the log, which is locked.
-func note(log *os.File, id AccountID) error {
+func note(log *lockedLog, id AccountID) error {
 	if _, err := log.Seek(0, io.SeekEnd); err != nil {
 		return err
 	}
@@ -92,7 +122,7 @@ func note(log *os.File, id AccountID) error {
 }
 
 // refresh brings the index up to date, if anything has changed.
-func (s *Store) refresh() error {
+func (s *Store) refresh(ctx context.Context) error {
 	now, err := s.mark()
 	if err != nil {
 		return err
@@ -103,7 +133,7 @@ func (s *Store) refresh() error {
 	if fresh {
 		return nil
 	}
-	log, err := waitLock(s.root, accountsLog)
+	log, err := s.lockLog(ctx)
 	if errors.Is(err, fs.ErrNotExist) { // a folder that no server has had yet
 		return s.catchUp(nil)
 	}
@@ -115,7 +145,7 @@ func (s *Store) refresh() error {
 }
 
 // catchUp brings the index up to date. The caller holds the log's lock.
-func (s *Store) catchUp(log *os.File) error {
+func (s *Store) catchUp(log *lockedLog) error {
 	now, err := s.mark()
 	if err != nil {
 		return err
@@ -150,7 +180,7 @@ func (s *Store) catchUp(log *os.File) error {
 	return nil
 }
 
-func linesFrom(log *os.File, at int64) (ids []AccountID, err error) {
+func linesFrom(log *lockedLog, at int64) (ids []AccountID, err error) {
 	if log == nil {
 		return nil, nil
 	}

@@ -48,7 +48,7 @@ func TestFindReadsOneAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.Find("XYZ00007"); err != nil {
+	if _, err := s.Find(t.Context(), "XYZ00007"); err != nil {
 		t.Fatal(err)
 	}
 	// Any further look at them would be logged.
@@ -59,19 +59,19 @@ func TestFindReadsOneAccount(t *testing.T) {
 			}
 		}
 	}
-	if a, err := s.Find("XYZ00007"); err != nil || a.ID != "account-00007" {
+	if a, err := s.Find(t.Context(), "XYZ00007"); err != nil || a.ID != "account-00007" {
 		t.Errorf("%v %v", a, err)
 	}
-	if _, err := s.Find("XYZ99999"); !errors.Is(err, ErrNoAccount) {
+	if _, err := s.Find(t.Context(), "XYZ99999"); !errors.Is(err, ErrNoAccount) {
 		t.Error(err)
 	}
-	if id, err := s.Register(Registration{Serial: "NEW", UUID: "u", Key: testKey(n)}, 100); err != nil || id != "NEW" {
+	if id, err := s.Register(t.Context(), Registration{Serial: "NEW", UUID: "u", Key: testKey(n)}, 100); err != nil || id != "NEW" {
 		t.Error(id, err)
 	}
-	if _, err := s.Find("XYZ99999"); !errors.Is(err, ErrNoAccount) {
+	if _, err := s.Find(t.Context(), "XYZ99999"); !errors.Is(err, ErrNoAccount) {
 		t.Error(err)
 	}
-	if id, err := s.Register(Registration{Serial: "XYZ00007", UUID: "u", Key: testKey(7)}, 100); err != nil || id != "account-00007" {
+	if id, err := s.Register(t.Context(), Registration{Serial: "XYZ00007", UUID: "u", Key: testKey(7)}, 100); err != nil || id != "account-00007" {
 		t.Error(id, err)
 	}
 	if log.Len() > 0 {
@@ -86,7 +86,7 @@ func TestFindAfterOthersChanges(t *testing.T) {
 	s, other := testStore(t, dir), testStore(t, dir)
 	finds := func(name string, want AccountID) {
 		t.Helper()
-		a, err := s.Find(name)
+		a, err := s.Find(t.Context(), name)
 		if want == "" {
 			if !errors.Is(err, ErrNoAccount) {
 				t.Errorf("%s: %v %v", name, a, err)
@@ -99,7 +99,7 @@ func TestFindAfterOthersChanges(t *testing.T) {
 	finds("NEW1", "")
 	moves := func(to Serial) {
 		t.Helper()
-		err := other.edit("account-00001", func(a *Account) error { a.Machines[0].Serial = to; return nil })
+		err := other.edit(t.Context(), "account-00001", func(a *Account) error { a.Machines[0].Serial = to; return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,10 +110,10 @@ func TestFindAfterOthersChanges(t *testing.T) {
 	moves("NEW2")
 	finds("NEW2", "account-00001")
 	finds("NEW1", "")
-	if id, err := other.Register(Registration{Serial: "NEW3", UUID: "u", Key: testKey(102)}, 10); err != nil || id != "NEW3" {
+	if id, err := other.Register(t.Context(), Registration{Serial: "NEW3", UUID: "u", Key: testKey(102)}, 10); err != nil || id != "NEW3" {
 		t.Fatal(id, err)
 	}
-	if id, err := s.Register(Registration{Serial: "NEW9", UUID: "u", Key: testKey(102)}, 10); err != nil || id != "NEW3" {
+	if id, err := s.Register(t.Context(), Registration{Serial: "NEW9", UUID: "u", Key: testKey(102)}, 10); err != nil || id != "NEW3" {
 		t.Errorf("a key that another process took in: %s %v", id, err)
 	}
 	if err := os.RemoveAll(dir + "/account-00002"); err != nil {
@@ -122,11 +122,11 @@ func TestFindAfterOthersChanges(t *testing.T) {
 	finds("XYZ00002", "")
 	writeAccount(t, dir, &Account{Format: accountFormat, ID: "copied", Machines: []Machine{{Serial: "OLD1", UUID: "u", Writes: true}}})
 	finds("OLD1", "copied")
-	if _, err := other.Register(Registration{Serial: "NEW4", UUID: "u", Key: testKey(103)}, 6); !errors.Is(err, ErrFull) {
+	if _, err := other.Register(t.Context(), Registration{Serial: "NEW4", UUID: "u", Key: testKey(103)}, 6); !errors.Is(err, ErrFull) {
 		t.Errorf("a seventh account: %v", err)
 	}
 	// The next server begins without the log.
-	if err := s.Sweep(); err != nil {
+	if err := s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, s = range []*Store{s, other, testStore(t, dir)} {
@@ -140,7 +140,7 @@ func TestFindAfterOthersChanges(t *testing.T) {
 func TestSerialOfMany(t *testing.T) {
 	s := testStore(t, t.TempDir())
 	for i := range 2 * tooMany {
-		id, err := s.Register(Registration{Serial: "SAME", UUID: fmt.Sprint("u", i), Key: testKey(i)}, 100)
+		id, err := s.Register(t.Context(), Registration{Serial: "SAME", UUID: fmt.Sprint("u", i), Key: testKey(i)}, 100)
 		if err != nil || (id == "SAME") != (i == 0) {
 			t.Fatal(i, id, err)
 		}
@@ -148,7 +148,7 @@ func TestSerialOfMany(t *testing.T) {
 	if err := os.RemoveAll(s.Dir() + "/SAME"); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := s.Find("SAME"); !errors.Is(err, ErrNoAccount) {
+	if a, err := s.Find(t.Context(), "SAME"); !errors.Is(err, ErrNoAccount) {
 		t.Error(a, err)
 	}
 }
@@ -158,14 +158,14 @@ func BenchmarkFind(b *testing.B) {
 	dir := school(b, 20_000)
 	b.Run("unknown", func(b *testing.B) {
 		s := testStore(b, dir)
-		s.Find("NOBODY")
+		s.Find(b.Context(), "NOBODY")
 		for b.Loop() {
-			s.Find("NOBODY")
+			s.Find(b.Context(), "NOBODY")
 		}
 	})
 	b.Run("first", func(b *testing.B) {
 		for b.Loop() {
-			testStore(b, dir).Find("NOBODY")
+			testStore(b, dir).Find(b.Context(), "NOBODY")
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,13 +30,13 @@ var ErrFull = errors.New("this school server takes no more laptops")
 // Register answers the account of whoever holds the key, and makes one where
 // the key is new. Saying the same again is answered the same. A known machine
 // with a new key is refused: the key may be anybody's.
-func (s *Store) Register(r Registration, maxAccounts int) (AccountID, error) {
+func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
 	if err := r.check(); err != nil {
 		return "", err
 	}
 	// One registration at a time, whoever makes it, so that two of the same
 	// machine do not make two accounts.
-	log, err := waitLock(s.root, accountsLog)
+	log, err := s.lockLog(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -116,27 +117,31 @@ func (s *Store) create(a *Account) error {
 	return syncDir(s.root, ".")
 }
 
+// ErrReadsOnly: a machine that only reads asked for what is another's to give.
+var ErrReadsOnly = errors.New("this laptop only reads this Journal, so it may let in keys of its own alone; " +
+	"ask with the key of the profile itself, or on the laptop that backs up")
+
 // AddKey lets a further key into the account, for the machine of that serial.
 // via is the key that opened the session which asks. If via writes, so does
 // the machine of the new key: it is the same profile, on a machine that has
-// another serial now (off the XO, Sugar makes a new one at each registration).
-func (s *Store) AddKey(id AccountID, via Key, key ssh.PublicKey, serial Serial) error {
-	return s.edit(id, func(a *Account) error {
-		if _, ok := a.FindKey(key); ok {
-			return nil
-		}
-		if len(a.Keys) >= maxKeys {
-			return fmt.Errorf("account %s has %d keys already", id, len(a.Keys))
+// another serial now (off the XO, Sugar makes a new one at each registration),
+// or on one that wrote before and does so again, with the key that it had. If
+// via only reads, it says nothing of who writes, and nothing of other machines.
+func (s *Store) AddKey(ctx context.Context, id AccountID, via Key, key ssh.PublicKey, serial Serial) error {
+	return s.edit(ctx, id, func(a *Account) error {
+		writes := a.MayWrite(via)
+		known, ok := a.FindKey(key)
+		if !writes && (serial != via.Serial || ok && known.Serial != serial) {
+			return ErrReadsOnly
 		}
 		now := s.now().Unix()
-		a.Keys = append(a.Keys, Key{Key: keyLine(key), Kind: Backup, Serial: serial, Added: now})
-		if !a.has(serial) {
-			if len(a.Machines) >= maxMachines {
-				return fmt.Errorf("account %s has %d machines already", id, len(a.Machines))
-			}
-			a.Machines = append(a.Machines, Machine{Serial: serial, Since: now})
+		if err := a.setKey(Key{Key: keyLine(key), Kind: Backup, Serial: serial, Added: now}); err != nil {
+			return err
 		}
-		if a.MayWrite(via) {
+		if err := a.setMachine(Machine{Serial: serial, Since: now}); err != nil {
+			return err
+		}
+		if writes {
 			for i := range a.Machines {
 				a.Machines[i].Writes = a.Machines[i].Serial == serial
 			}
@@ -145,10 +150,38 @@ func (s *Store) AddKey(id AccountID, via Key, key ssh.PublicKey, serial Serial) 
 	})
 }
 
+// setKey adds a key, or notes that one which is known belongs to another machine
+// now. What kind of key it is stays.
+func (a *Account) setKey(k Key) error {
+	for i := range a.Keys {
+		if a.Keys[i].Key == k.Key {
+			a.Keys[i].Serial = k.Serial
+			return nil
+		}
+	}
+	if len(a.Keys) >= maxKeys {
+		return fmt.Errorf("account %s has %d keys already", a.ID, len(a.Keys))
+	}
+	a.Keys = append(a.Keys, k)
+	return nil
+}
+
+// setMachine adds a machine, unless one of that serial is there.
+func (a *Account) setMachine(m Machine) error {
+	if a.has(m.Serial) {
+		return nil
+	}
+	if len(a.Machines) >= maxMachines {
+		return fmt.Errorf("account %s has %d machines already", a.ID, len(a.Machines))
+	}
+	a.Machines = append(a.Machines, m)
+	return nil
+}
+
 // Sweep removes what former servers left: accounts in the making, and the log of
 // changes that nobody needs any more. Only for a server that begins.
-func (s *Store) Sweep() error {
-	log, err := waitLock(s.root, accountsLog)
+func (s *Store) Sweep(ctx context.Context) error {
+	log, err := s.lockLog(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -93,7 +94,7 @@ func TestRegister(t *testing.T) {
 			s := testStore(t, t.TempDir())
 			last := AccountID("")
 			for _, c := range calls {
-				id, err := s.Register(Registration{Serial: Serial(c.serial), UUID: c.uuid, Nick: "Amara", Key: testKey(c.key)}, 4)
+				id, err := s.Register(t.Context(), Registration{Serial: Serial(c.serial), UUID: c.uuid, Nick: "Amara", Key: testKey(c.key)}, 4)
 				opaque := strings.HasPrefix(string(id), "account-")
 				switch {
 				case err != nil:
@@ -121,7 +122,7 @@ func TestFind(t *testing.T) {
 	s := testStore(t, t.TempDir())
 	register := func(serial, uuid string, key int) AccountID {
 		t.Helper()
-		id, err := s.Register(Registration{Serial: Serial(serial), UUID: uuid, Key: testKey(key)}, 100)
+		id, err := s.Register(t.Context(), Registration{Serial: Serial(serial), UUID: uuid, Key: testKey(key)}, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +131,7 @@ func TestFind(t *testing.T) {
 	register("SHC1", "u1", 1)
 	opaque := register("SHF00000000", emptyUUID, 2)
 	for name, want := range map[string]bool{"SHC1": true, string(opaque): true, "SHF00000000": false, "SHC9": false, "../SHC1": false} {
-		if _, err := s.Find(name); (err == nil) != want {
+		if _, err := s.Find(t.Context(), name); (err == nil) != want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -140,7 +141,7 @@ func TestAddKey(t *testing.T) {
 	s := testStore(t, t.TempDir())
 	f := testFolder(t, s)
 	owner, _ := mustAccount(t, s, f.ID).FindKey(testKey(1))
-	if err := s.AddKey(f.ID, owner, testKey(2), "SHC00000001"); err != nil {
+	if err := s.AddKey(t.Context(), f.ID, owner, testKey(2), "SHC00000001"); err != nil {
 		t.Fatal(err)
 	}
 	a := mustAccount(t, s, f.ID)
@@ -149,7 +150,7 @@ func TestAddKey(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	// The same profile with a serial of another day writes from then on.
-	if err := s.AddKey(f.ID, owner, testKey(3), "XYZ00000002"); err != nil {
+	if err := s.AddKey(t.Context(), f.ID, owner, testKey(3), "XYZ00000002"); err != nil {
 		t.Fatal(err)
 	}
 	a = mustAccount(t, s, f.ID)
@@ -157,13 +158,66 @@ func TestAddKey(t *testing.T) {
 	if !a.MayWrite(moved) || a.MayWrite(backup) || !a.MayWrite(owner) {
 		t.Errorf("%+v", a)
 	}
-	// A machine that only reads cannot make itself the one that writes.
-	if err := s.AddKey(f.ID, backup, testKey(4), "XYZ00000003"); err != nil {
+	// A machine that only reads lets in keys of its own, which only read too.
+	if err := s.AddKey(t.Context(), f.ID, backup, testKey(4), "SHC00000001"); err != nil {
 		t.Fatal(err)
 	}
 	a = mustAccount(t, s, f.ID)
 	if k, ok := a.FindKey(testKey(4)); !ok || a.MayWrite(k) || !a.MayWrite(moved) {
 		t.Errorf("%+v", a)
+	}
+}
+
+// The bug: a machine that only reads named the one that writes as its own, and
+// so got a key that writes.
+func TestReaderMakesNoWriter(t *testing.T) {
+	s := testStore(t, t.TempDir())
+	f := testFolder(t, s)
+	owner, _ := mustAccount(t, s, f.ID).FindKey(testKey(1))
+	if err := errors.Join(s.AddKey(t.Context(), f.ID, owner, testKey(2), "READER"), s.AddKey(t.Context(), f.ID, owner, testKey(3), "WRITER")); err != nil {
+		t.Fatal(err)
+	}
+	before := mustAccount(t, s, f.ID)
+	reader, _ := before.FindKey(testKey(2))
+	for _, test := range []struct {
+		key    int
+		serial Serial
+	}{{4, "WRITER"}, {4, "OTHER"}, {2, "WRITER"}, {3, "READER"}, {3, "WRITER"}, {1, "READER"}} {
+		if err := s.AddKey(t.Context(), f.ID, reader, testKey(test.key), test.serial); !errors.Is(err, ErrReadsOnly) {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+	if err := s.AddKey(t.Context(), f.ID, reader, testKey(2), "READER"); err != nil {
+		t.Error(err) // which is so already
+	}
+	if a := mustAccount(t, s, f.ID); !reflect.DeepEqual(a, before) {
+		t.Errorf("%+v became %+v", before, a)
+	}
+}
+
+// The bug: the laptop that wrote before stayed one that reads, whatever was done
+// with the profile's own key, as long as it came with the key that it had.
+func TestFormerWriterReturns(t *testing.T) {
+	s := testStore(t, t.TempDir())
+	f := testFolder(t, s)
+	owner, _ := mustAccount(t, s, f.ID).FindKey(testKey(1))
+	for _, test := range []struct {
+		key    int
+		serial Serial
+	}{{2, "FIRST"}, {3, "SECOND"}, {2, "FIRST"}, {2, "THIRD"}} {
+		if err := s.AddKey(t.Context(), f.ID, owner, testKey(test.key), test.serial); err != nil {
+			t.Fatal(err)
+		}
+		a := mustAccount(t, s, f.ID)
+		m, _ := a.Writer()
+		for n := 2; n <= 3; n++ {
+			if k, ok := a.FindKey(testKey(n)); ok && a.MayWrite(k) != (n == test.key) {
+				t.Errorf("%+v: may key %d write? %v", test, n, a.MayWrite(k))
+			}
+		}
+		if m.Serial != test.serial || len(a.Keys) > 3 {
+			t.Errorf("%+v: %+v", test, a)
+		}
 	}
 }
 
@@ -186,11 +240,11 @@ func TestConcurrentEdits(t *testing.T) {
 		s := testStore(t, dir)
 		wg.Go(func() {
 			for n := range 5 {
-				if err := s.AddKey(f.ID, owner, testKey(100+10*i+n), "SHC00000001"); err != nil {
+				if err := s.AddKey(t.Context(), f.ID, owner, testKey(100+10*i+n), "SHC00000001"); err != nil {
 					t.Error(err)
 				}
 				// All four say the same.
-				if id, err := s.Register(Registration{Serial: "SHC2", UUID: "u2", Key: testKey(2)}, 10); err != nil || id != "SHC2" {
+				if id, err := s.Register(t.Context(), Registration{Serial: "SHC2", UUID: "u2", Key: testKey(2)}, 10); err != nil || id != "SHC2" {
 					t.Error(id, err)
 				}
 			}

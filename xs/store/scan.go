@@ -33,8 +33,9 @@ func sigOf(fi fs.FileInfo) fileSig {
 // treeFile is a file of a tree, as it lies on the disk.
 type treeFile struct {
 	inode
-	size  int64
-	mtime int64 // Unix seconds
+	size   int64
+	mtime  int64 // Unix seconds
+	shared bool  // it has another name, too
 }
 
 // tree is what a look at a travelling tree found. No file was read.
@@ -82,7 +83,7 @@ func (t *tree) scan(dir *os.File, prefix string) error {
 			continue
 		}
 		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			t.files[full] = treeFile{inode{uint64(st.Dev), st.Ino}, st.Size, int64(st.Mtim.Sec)}
+			t.files[full] = treeFile{inode{uint64(st.Dev), st.Ino}, st.Size, int64(st.Mtim.Sec), st.Nlink > 1}
 			if uid, ok := uidOf(full); ok {
 				t.entries[uid] = append(t.entries[uid], full)
 			}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -35,42 +34,29 @@ func (s *Snapshot) Manifest() (Manifest, error) {
 	name := s.Ref() + ".manifest"
 	f, err := s.folder.root.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, damage(s.Record.ID, "manifest", err)
 	}
 	defer f.Close()
 	m, err := decodeManifest(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, damage(s.Record.ID, "manifest", err)
 	}
 	return m, nil
 }
 
 // Wanted looks which of the entries wanted (none: all) are still what they
-// were, as far as that shows without reading them: a file's time is made of its
-// content's sum. What is sent is verified by whoever receives it.
+// were, as far as that shows without reading them. What is sent is verified by
+// whoever receives it.
 func (s *Snapshot) Wanted(uids []datastore.UID) (whole []datastore.UID, damaged []wire.Kept, err error) {
-	sums, err := s.Manifest()
+	st, err := s.state()
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := scanTree(s.folder.root, s.Ref())
-	if err != nil {
-		return nil, nil, err
-	}
-	bad := map[datastore.UID]string{}
 	known := map[datastore.UID]bool{}
-	for path, sum := range sums {
-		uid, ok := uidOf(path)
-		if !ok {
-			continue
-		}
+	for _, uid := range st.sums.uids() {
 		known[uid] = true
-		if f, ok := t.files[path]; !ok {
-			bad[uid] = path + " is missing at school"
-		} else if f.mtime != datastore.ModTime(sum).Unix() {
-			bad[uid] = path + " was changed at school"
-		}
 	}
+	bad := st.lost()
 	if len(uids) == 0 {
 		uids = slices.Sorted(maps.Keys(known))
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +36,9 @@ type Store struct {
 
 	// step is told each step of making a snapshot. A test ends the process there.
 	step func(name string)
+
+	// turn is that of who holds accounts.log, of all in this process.
+	turn chan struct{}
 
 	mu    sync.Mutex
 	cache map[AccountID]cachedAccount
@@ -75,7 +79,7 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	return &Store{root: root, dir: abs, log: log, now: time.Now, step: func(string) {},
-		cache: map[AccountID]cachedAccount{}}, nil
+		turn: make(chan struct{}, 1), cache: map[AccountID]cachedAccount{}}, nil
 }
 
 // Close lets the root go.
@@ -181,7 +185,7 @@ func (s *Store) Account(id AccountID) (*Account, error) {
 
 // Find answers the account that is called name, or that a machine of the
 // serial called name writes, if just one is.
-func (s *Store) Find(name string) (*Account, error) {
+func (s *Store) Find(ctx context.Context, name string) (*Account, error) {
 	id, err := ParseAccountID(name)
 	if err != nil {
 		return nil, err
@@ -189,7 +193,7 @@ func (s *Store) Find(name string) (*Account, error) {
 	if a, err := s.Account(id); !errors.Is(err, ErrNoAccount) {
 		return a, err
 	}
-	if err := s.refresh(); err != nil {
+	if err := s.refresh(ctx); err != nil {
 		return nil, err
 	}
 	all, many := s.under(serialWord(Serial(name)))
@@ -210,11 +214,11 @@ func (s *Store) Find(name string) (*Account, error) {
 }
 
 // edit changes account.json under its lock.
-func (s *Store) edit(id AccountID, change func(*Account) error) error {
+func (s *Store) edit(ctx context.Context, id AccountID, change func(*Account) error) error {
 	if _, err := s.Account(id); err != nil {
 		return err
 	}
-	unlock, err := waitLock(s.root, string(id)+"/"+accountLock)
+	unlock, err := waitLock(ctx, s.root, string(id)+"/"+accountLock)
 	if err != nil {
 		return err
 	}
@@ -234,7 +238,7 @@ func (s *Store) edit(id AccountID, change func(*Account) error) error {
 	if b, err = a.encode(); err != nil {
 		return err
 	}
-	log, err := s.changing(id)
+	log, err := s.changing(ctx, id)
 	if err != nil {
 		return err
 	}

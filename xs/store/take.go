@@ -36,7 +36,12 @@ type base struct {
 	*tree
 	record wire.Snapshot
 	dir    string // "" if there is none
+	// sums are those of the files that are still what they were; lost are the
+	// entries of which a file is not.
 	sums   Manifest
+	digest string // of all that it held
+	lost   map[datastore.UID]string
+	whole  bool
 }
 
 // base finds the newest snapshot whose manifest can be read. One that is damaged
@@ -62,12 +67,17 @@ func (l *Locked) baseOn(rec wire.Snapshot) (*base, error) {
 		return nil, err
 	}
 	defer snap.Close()
-	b := &base{record: snap.Record, dir: snapshotsDir + "/" + snap.Record.ID}
-	if b.sums, err = snap.Manifest(); err != nil {
+	st, err := snap.state()
+	if err != nil {
 		return nil, err
 	}
-	b.tree, err = scanTree(l.root, b.dir)
-	return b, err
+	b := &base{tree: st.tree, record: snap.Record, dir: snap.Ref(),
+		sums: st.sums, digest: st.sums.Digest(), lost: st.lost(), whole: st.whole}
+	for path, why := range st.bad {
+		l.log.Error("a file was damaged here, and is not taken over", "snapshot", rec.ID, "why", why)
+		delete(b.sums, path)
+	}
+	return b, nil
 }
 
 // taking is one received tree on its way to become a snapshot.
@@ -126,7 +136,7 @@ func (l *Locked) Take(ctx context.Context, o Offer, progress func(done, total in
 
 // finish makes the snapshot, or confirms the latest if nothing differs.
 func (t *taking) finish(ctx context.Context, o Offer) (Taken, error) {
-	if t.base.record.ID == t.newest.ID && t.base.dir != "" && t.sums.Digest() == t.base.sums.Digest() {
+	if t.base.whole && t.base.record.ID == t.newest.ID && t.sums.Digest() == t.base.digest {
 		rec, err := t.Confirm()
 		if err != nil {
 			return Taken{}, err
@@ -161,6 +171,10 @@ func (t *taking) journal() (*datastore.Journal, error) {
 	}
 	j, err := datastore.DecodeJournal(b)
 	if err != nil {
+		// If it was damaged here, it comes anew.
+		if err := t.drop([]string{journalName}); err != nil {
+			return nil, err
+		}
 		return nil, &TreeError{err.Error()}
 	}
 	t.include(journalName, sumOf(b))
@@ -186,6 +200,11 @@ func (t *taking) include(path string, sum Sum) {
 // keep lets the snapshot have the base's version of an entry.
 func (t *taking) keep(uid datastore.UID, reason string) {
 	k := wire.Kept{UID: string(uid), Reason: reason, Missing: true}
+	if why := t.base.lost[uid]; why != "" {
+		k.Reason += "; and " + why
+		t.kept = append(t.kept, k)
+		return
+	}
 	for _, path := range t.base.entries[uid] {
 		if sum, ok := t.base.sums[path]; ok {
 			k.Missing = false

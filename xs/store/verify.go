@@ -12,7 +12,9 @@ type Verifier struct{ seen map[inode]Sum }
 
 // Verify compares every file of a snapshot with its manifest, and the manifest
 // with the record, and answers in words what does not agree,
-// and how many files there are.
+// and how many files there are. What it finds damaged is noted beside the
+// snapshot: the next session of the account confirms no such snapshot, and has
+// such files sent again.
 func (v *Verifier) Verify(ctx context.Context, s *Snapshot) (problems []string, files int, err error) {
 	if v.seen == nil {
 		v.seen = map[inode]Sum{}
@@ -36,26 +38,34 @@ func (v *Verifier) Verify(ctx context.Context, s *Snapshot) (problems []string, 
 			problems = append(problems, path+": is not in the manifest")
 		}
 	}
+	var damaged []string
+	bad := func(path, why string) {
+		damaged = append(damaged, path)
+		problems = append(problems, path+": "+why)
+	}
 	for _, path := range slices.Sorted(maps.Keys(sums)) {
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
 		f, ok := t.files[path]
 		if !ok {
-			problems = append(problems, path+": is missing")
+			bad(path, "is missing")
 			continue
 		}
 		got, ok := v.seen[f.inode]
 		if !ok {
 			if got, err = sumFile(s.root, path); err != nil {
-				problems = append(problems, fmt.Sprintf("%s: %v", path, err))
+				bad(path, err.Error())
 				continue
 			}
 			v.seen[f.inode] = got
 		}
 		if got != sums[path] {
-			problems = append(problems, path+": is not what it was")
+			bad(path, "is not what it was")
 		}
+	}
+	if err := s.mark(damaged); err != nil {
+		problems = append(problems, fmt.Sprintf("that files are damaged cannot be noted: %v", err))
 	}
 	slices.Sort(problems)
 	return problems, len(sums), nil
