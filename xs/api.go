@@ -75,16 +75,24 @@ func (s *session) api(ctx context.Context) error {
 			}
 		},
 	}
+	// A laptop keeps its connection for its next question: the server does not wait
+	// for that when it ends.
+	ended := make(chan struct{})
+	stopEnding := context.AfterFunc(s.ending, func() { defer close(ended); server.Shutdown(ctx) })
 	err := server.Serve(listener)
+	if errors.Is(err, http.ErrServerClosed) {
+		<-ended
+	}
+	stopEnding()
 	// A peer that does not read what it has asked for keeps nothing waiting.
 	timer := time.AfterFunc(closingTime, s.hangUp)
 	defer timer.Stop()
 	ours.Close()
 	wg.Wait()
-	if !errors.Is(err, net.ErrClosed) {
-		return err
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // oneConn is a listener that has one connection to give.

@@ -2,6 +2,7 @@ package xs
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -187,6 +188,29 @@ func TestDrain(t *testing.T) {
 	begun := time.Now()
 	if err := <-ended; err != nil || time.Since(begun) > 10*time.Second {
 		t.Errorf("%v after %v", err, time.Since(begun))
+	}
+}
+
+// A laptop that keeps its connection for the next question does not hold up the
+// server's end; an answer that is on its way comes.
+func TestDrainKeptConnections(t *testing.T) {
+	b := newBed(t, func(c *Config) { c.Drain = time.Hour })
+	h := b.apiClient(b.client())
+	resp, err := h.Get("http://xs/snapshots")
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- b.stop() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the server waits for a question that nobody asks")
 	}
 }
 

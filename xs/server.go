@@ -41,6 +41,7 @@ type running struct {
 	// large requests that are in memory at once.
 	apis, connections *share
 	bodies            chan struct{}
+	ending            context.Context // ends when the server is to end
 }
 
 // Serve serves until ctx ends, and then lets running sessions go on for
@@ -70,6 +71,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	defer cut()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	r.ending = ctx
 
 	var wg sync.WaitGroup
 	serve := func(name string, f func() error) {
