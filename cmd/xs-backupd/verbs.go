@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -81,6 +82,8 @@ type accountLine struct {
 	LastBackup int64           `json:"last_backup"`
 	Entries    int             `json:"entries"`
 	Bytes      int64           `json:"bytes"`
+	// Problem says why the rest is not known.
+	Problem string `json:"problem,omitempty"`
 }
 
 func (p *program) accounts() *cobra.Command {
@@ -92,23 +95,36 @@ snapshots there are, and when the last backup was made or confirmed.`,
 				return err
 			}
 			if p.json {
-				return array(p, list)
-			}
-			var rows [][]string
-			for _, a := range list {
-				writer := "-"
-				for _, m := range a.Machines {
-					if m.Writes && m.Serial != "" {
-						writer = string(m.Serial)
-					}
+				err = array(p, list)
+			} else {
+				var rows [][]string
+				for _, a := range list {
+					rows = append(rows, a.row())
 				}
-				rows = append(rows, []string{string(a.Account), plain(a.Nick), writer, fmt.Sprint(a.Snapshots),
-					when(a.LastBackup), fmt.Sprint(a.Entries), wire.Size(uint64(a.Bytes))})
+				err = p.table([]string{"ACCOUNT", "NICK", "LAPTOP", "SNAPSHOTS", "LAST BACKUP", "ENTRIES", "SIZE"}, rows)
 			}
-			return p.table([]string{"ACCOUNT", "NICK", "LAPTOP", "SNAPSHOTS", "LAST BACKUP", "ENTRIES", "SIZE"}, rows)
+			if err != nil {
+				return err
+			}
+			return p.sayUnreadable(list)
 		})
 }
 
+func (a accountLine) row() []string {
+	if a.Problem != "" {
+		return []string{string(a.Account), "-", "-", "-", "-", "-", "-"}
+	}
+	writer := "-"
+	for _, m := range a.Machines {
+		if m.Writes && m.Serial != "" {
+			writer = string(m.Serial)
+		}
+	}
+	return []string{string(a.Account), plain(a.Nick), writer, fmt.Sprint(a.Snapshots),
+		when(a.LastBackup), fmt.Sprint(a.Entries), wire.Size(uint64(a.Bytes))}
+}
+
+// accountLines describes all accounts. One that cannot be read hides no other.
 func accountLines(s *store.Store) ([]accountLine, error) {
 	ids, err := s.Accounts()
 	if err != nil {
@@ -116,21 +132,44 @@ func accountLines(s *store.Store) ([]accountLine, error) {
 	}
 	var list []accountLine
 	for _, id := range ids {
-		a, err := s.Account(id)
-		if err != nil {
-			return nil, err
+		line, err := describe(s, id)
+		if errors.Is(err, store.ErrNoAccount) {
+			continue // it went meanwhile
 		}
-		snaps, err := snapshotsOf(s, id)
 		if err != nil {
-			return nil, err
-		}
-		line := accountLine{Account: id, Nick: a.Nick, Created: a.Created, Machines: a.Machines, Keys: len(a.Keys), Snapshots: len(snaps)}
-		if len(snaps) > 0 {
-			line.LastBackup, line.Entries, line.Bytes = snaps[0].Confirmed, snaps[0].Entries, snaps[0].Bytes
+			line = accountLine{Account: id, Machines: []store.Machine{}, Problem: err.Error()}
 		}
 		list = append(list, line)
 	}
 	return list, nil
+}
+
+func describe(s *store.Store, id store.AccountID) (accountLine, error) {
+	a, err := s.Account(id)
+	if err != nil {
+		return accountLine{}, err
+	}
+	snaps, err := snapshotsOf(s, id)
+	if err != nil {
+		return accountLine{}, err
+	}
+	line := accountLine{Account: id, Nick: a.Nick, Created: a.Created, Machines: a.Machines, Keys: len(a.Keys), Snapshots: len(snaps)}
+	if len(snaps) > 0 {
+		line.LastBackup, line.Entries, line.Bytes = snaps[0].Confirmed, snaps[0].Entries, snaps[0].Bytes
+	}
+	return line, nil
+}
+
+// sayUnreadable is an error if some accounts could not be read, which it says.
+func (p *program) sayUnreadable(list []accountLine) error {
+	var err error
+	for _, a := range list {
+		if a.Problem != "" {
+			fmt.Fprintf(p.log, "xs-backupd: account %s cannot be read: %s\n", a.Account, plain(a.Problem))
+			err = errSilent
+		}
+	}
+	return err
 }
 
 func snapshotsOf(s *store.Store, id store.AccountID) ([]wire.Snapshot, error) {

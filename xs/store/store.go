@@ -125,7 +125,7 @@ func (s *Store) Serving() (bool, error) {
 	return !ok, err
 }
 
-// Accounts lists the accounts there are, by id.
+// Accounts lists the accounts there are, by id, those too that cannot be read.
 func (s *Store) Accounts() ([]AccountID, error) {
 	d, err := s.root.Open(".")
 	if err != nil {
@@ -142,7 +142,10 @@ func (s *Store) Accounts() ([]AccountID, error) {
 		if err != nil {
 			continue // .xs, lost+found, an administrator's notes
 		}
-		if _, err := s.root.Lstat(name + "/account.json"); err == nil {
+		if fi, err := s.root.Lstat(name); err == nil && !fi.IsDir() {
+			continue
+		}
+		if _, err := s.root.Lstat(name + "/account.json"); !errors.Is(err, fs.ErrNotExist) {
 			ids = append(ids, id)
 		}
 	}
