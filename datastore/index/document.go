@@ -52,7 +52,8 @@ const maxTerm = 245
 type document struct {
 	id     string
 	words  bleve.TokenFrequencies
-	length int
+	length int // with gaps
+	count  int // words
 	values bleve.TokenFrequencies
 	stored []byte
 	kept   []byte
@@ -89,6 +90,10 @@ func newDocument(e *Entry) *document {
 	return d
 }
 
+// maxWords is how many words of an entry are indexed: far more than a child writes
+// into a description, and far less than what a hostile school server can send.
+const maxWords = 10_000
+
 // gap is what Xapian's TermGenerator leaves between the words of two properties,
 // so that no phrase spans them.
 const gap = 100
@@ -105,6 +110,9 @@ func (d *document) add(name, value string) {
 		field = otherField
 	}
 	xapian.Terms(value, func(term []byte) {
+		if d.count++; d.count > maxWords {
+			return
+		}
 		d.length++
 		key := make([]byte, 1+len(term))
 		key[0] = field

@@ -1,7 +1,9 @@
 package index
 
 import (
+	"context"
 	"slices"
+	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	segment "github.com/blevesearch/scorch_segment_api/v2"
@@ -10,14 +12,14 @@ import (
 )
 
 // text is what of a segment fits a text query.
-func (p *part) text(q *xapian.Query) (*roaring.Bitmap, error) {
+func (p *part) text(ctx context.Context, q *xapian.Query) (*roaring.Bitmap, error) {
 	switch q.Op {
 	case xapian.Term:
 		return p.anyOf(textField, termsOf(q))
 	case xapian.Wildcard:
 		docs := roaring.New()
 		for _, prefix := range termsOf(q) {
-			some, err := p.startingWith(textField, prefix)
+			some, err := p.startingWith(ctx, textField, prefix)
 			if err != nil {
 				return nil, err
 			}
@@ -25,9 +27,9 @@ func (p *part) text(q *xapian.Query) (*roaring.Bitmap, error) {
 		}
 		return docs, nil
 	case xapian.Phrase, xapian.Near:
-		return p.near(q)
+		return p.near(ctx, q)
 	}
-	return p.combine(q)
+	return p.combine(ctx, q)
 }
 
 // termsOf are the terms that stand for a word in each of its fields.
@@ -40,9 +42,12 @@ func termsOf(word *xapian.Query) []string {
 }
 
 // combine puts together what the parts of a query fit.
-func (p *part) combine(q *xapian.Query) (docs *roaring.Bitmap, err error) {
+func (p *part) combine(ctx context.Context, q *xapian.Query) (docs *roaring.Bitmap, err error) {
 	for i, sub := range q.Subs {
-		some, err := p.text(sub)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		some, err := p.text(ctx, sub)
 		if err != nil {
 			return nil, err
 		}
@@ -66,10 +71,10 @@ func (p *part) combine(q *xapian.Query) (docs *roaring.Bitmap, err error) {
 }
 
 // near are the documents in which words stand close together.
-func (p *part) near(q *xapian.Query) (*roaring.Bitmap, error) {
+func (p *part) near(ctx context.Context, q *xapian.Query) (*roaring.Bitmap, error) {
 	docs := roaring.New()
 	for _, words := range alternatives(q) {
-		some, err := p.nearTerms(q, words)
+		some, err := p.nearTerms(ctx, q, words)
 		if err != nil {
 			return nil, err
 		}
@@ -98,10 +103,10 @@ func alternatives(q *xapian.Query) (all [][][]string) {
 	return all
 }
 
-func (p *part) nearTerms(q *xapian.Query, words [][]string) (*roaring.Bitmap, error) {
+func (p *part) nearTerms(ctx context.Context, q *xapian.Query, words [][]string) (*roaring.Bitmap, error) {
 	docs := roaring.New()
 	candidates, err := p.anyOf(textField, words[0])
-	for _, terms := range words[1:] {
+	for _, terms := range different(words) {
 		if err != nil || candidates.IsEmpty() {
 			return docs, err
 		}
@@ -120,9 +125,13 @@ func (p *part) nearTerms(q *xapian.Query, words [][]string) (*roaring.Bitmap, er
 	}
 	for i := candidates.Iterator(); i.HasNext(); {
 		n := i.Next()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		at := make([][]int, len(places))
+		known := map[*place][]int{} // a word may come thousands of times
 		for w, terms := range places {
-			if at[w], err = positions(terms, n); err != nil {
+			if at[w], err = positions(terms, n, known); err != nil {
 				return nil, err
 			}
 		}
@@ -140,13 +149,19 @@ func (p *part) places(words [][]string) ([][]*place, error) {
 		return nil, err
 	}
 	all := make([][]*place, len(words))
+	known := map[string]*place{}
 	for w, terms := range words {
 		for _, term := range terms {
+			if p, ok := known[term]; ok {
+				all[w] = append(all[w], p)
+				continue
+			}
 			list, err := dictionary.PostingsList([]byte(term), nil, nil)
 			if err != nil {
 				return nil, err
 			}
-			all[w] = append(all[w], &place{postings: list.Iterator(true, false, true, nil)})
+			known[term] = &place{postings: list.Iterator(true, false, true, nil)}
+			all[w] = append(all[w], known[term])
 		}
 	}
 	return all, nil
@@ -176,16 +191,37 @@ func (t *place) in(document uint32) (at []int, err error) {
 	return at, nil
 }
 
-// positions of any of the terms in a document, rising.
-func positions(terms []*place, document uint32) ([]int, error) {
+// positions of any of the terms in a document, rising; known are those that have been
+// read.
+func positions(terms []*place, document uint32, known map[*place][]int) ([]int, error) {
 	var all []int
 	for _, t := range terms {
-		at, err := t.in(document)
-		if err != nil {
-			return nil, err
+		at, ok := known[t]
+		if !ok {
+			var err error
+			if at, err = t.in(document); err != nil {
+				return nil, err
+			}
+			known[t] = at
+		}
+		if len(terms) == 1 {
+			return at, nil
 		}
 		all = append(all, at...)
 	}
 	slices.Sort(all)
 	return all, nil
+}
+
+// different are the words without those that come again.
+func different(words [][]string) [][]string {
+	var all [][]string
+	seen := map[string]bool{}
+	for _, terms := range words {
+		if key := strings.Join(terms, "\x00"); !seen[key] {
+			seen[key] = true
+			all = append(all, terms)
+		}
+	}
+	return all
 }

@@ -22,7 +22,6 @@ type Hit struct {
 
 // Find answers the page that q asks for, and how many there are in all.
 func (x *Index) Find(ctx context.Context, q *Query) (page []Hit, total int, err error) {
-	defer recovered(&err)
 	err = x.view(func(parts []part) error {
 		found, err := x.matches(ctx, parts, q)
 		if err != nil {
@@ -43,7 +42,6 @@ func (x *Index) Find(ctx context.Context, q *Query) (page []Hit, total int, err 
 
 // FindUIDs answers only which entries it finds.
 func (x *Index) FindUIDs(ctx context.Context, q *Query) (uids []datastore.UID, err error) {
-	defer recovered(&err)
 	err = x.view(func(parts []part) error {
 		found, err := x.matches(ctx, parts, q)
 		if err != nil {
@@ -70,7 +68,10 @@ func (x *Index) matches(ctx context.Context, parts []part, q *Query) (found []ma
 			return nil, err
 		}
 		p := &parts[n]
-		docs, err := p.match(q)
+		docs, err := p.match(ctx, q)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 		}
@@ -85,20 +86,22 @@ func (x *Index) matches(ctx context.Context, parts []part, q *Query) (found []ma
 // view calls do with the parts of the index as it is now; they are good until it
 // returns.
 func (x *Index) view(do func([]part) error) error {
-	reader, err := x.bleve.Reader()
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnusable, err)
-	}
-	defer reader.Close()
-	parts, err := x.parts(reader.(*scorch.IndexSnapshot))
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnusable, err)
-	}
-	return do(parts)
+	return x.live(func() error {
+		reader, err := x.bleve.Reader()
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnusable, err)
+		}
+		defer reader.Close()
+		parts, err := x.parts(reader.(*scorch.IndexSnapshot))
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnusable, err)
+		}
+		return do(parts)
+	})
 }
 
 // match is what of a segment fits a query.
-func (p *part) match(q *Query) (*roaring.Bitmap, error) {
+func (p *part) match(ctx context.Context, q *Query) (*roaring.Bitmap, error) {
 	docs := p.all()
 	if q.nothing {
 		return roaring.New(), nil
@@ -114,7 +117,7 @@ func (p *part) match(q *Query) (*roaring.Bitmap, error) {
 		docs.And(p.inRange(r))
 	}
 	if q.text != nil {
-		some, err := p.text(q.text)
+		some, err := p.text(ctx, q.text)
 		if err != nil {
 			return nil, err
 		}
@@ -164,7 +167,7 @@ func (x *Index) page(found []match, q *Query) []match {
 			cmp.Compare(a.uid, b.uid))
 	}
 	from := min(q.offset, len(found))
-	to := min(from+q.limit, len(found))
+	to := from + min(q.limit, len(found)-from)
 	found = first(found, to, compare)
 	slices.SortFunc(found, compare)
 	return found[from:to]
@@ -220,7 +223,6 @@ func (x *Index) follow(entries []*Entry, removed []datastore.UID) {
 
 // Activities are the values of the property activity, sorted.
 func (x *Index) Activities() (names []string, err error) {
-	defer recovered(&err)
 	seen := map[string]bool{}
 	err = x.view(func(parts []part) error {
 		for _, p := range parts {

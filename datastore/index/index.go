@@ -17,9 +17,14 @@ import (
 // Index is an index that is open. Its methods may be called at the same time.
 type Index struct {
 	dir   string
-	bleve bleve.Index
-	queue *bleve.AnalysisQueue
 	state string
+
+	life   sync.RWMutex // held to read by whoever uses what is below
+	bleve  bleve.Index
+	queue  *bleve.AnalysisQueue
+	closed bool
+	failed chan struct{} // closed when Bleve cannot write any more
+	once   sync.Once
 
 	updating sync.Mutex
 	changed  bool // since it was opened: what the sums say is no longer true
@@ -32,6 +37,20 @@ type Index struct {
 // ErrUnusable is why an index has to be built anew.
 var ErrUnusable = errors.New("the index cannot be used")
 
+// opened are the indexes that are open, by their folder: Bleve's word for an error
+// in the background comes with no more than that.
+var opened sync.Map
+
+const onError = "xo-backupd"
+
+func init() {
+	scorch.RegistryAsyncErrorCallbacks[onError] = func(err error, dir string) {
+		if x, ok := opened.Load(dir); ok {
+			x.(*Index).fail()
+		}
+	}
+}
+
 // Open opens the index in dir. One that is missing, damaged, of another version
 // or that was not closed is ErrUnusable.
 func Open(dir string) (x *Index, err error) {
@@ -40,22 +59,59 @@ func Open(dir string) (x *Index, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	x = &Index{dir: dir, state: state, rows: map[uint64]rows{}, queue: bleve.NewAnalysisQueue(1)}
+	x = &Index{dir: dir, state: state, rows: map[uint64]rows{}, queue: bleve.NewAnalysisQueue(1), failed: make(chan struct{})}
 	x.bleve, err = scorch.NewScorch(scorch.Name, map[string]any{
 		"path":         dir,
 		"unsafe_batch": true, // what a power cut takes is built anew
 		"bolt_timeout": "5s",
 		// What has been replaced is of no use to anybody.
-		"numSnapshotsToKeep": 1,
+		"numSnapshotsToKeep":     1,
+		"asyncErrorCallbackName": onError,
 	}, x.queue)
+	opened.Store(dir, x)
 	if err == nil {
 		err = x.bleve.Open()
 	}
 	if err != nil {
+		opened.Delete(dir)
 		x.queue.Close()
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
 	return x, nil
+}
+
+// fail ends an index that cannot be written, on a full disk say: Bleve would try
+// again and again, without a pause. It does not wait.
+func (x *Index) fail() {
+	x.once.Do(func() {
+		close(x.failed)
+		go x.shut()
+	})
+}
+
+// shut closes Bleve, once, when nobody uses it.
+func (x *Index) shut() (err error) {
+	defer recovered(&err)
+	x.life.Lock()
+	defer x.life.Unlock()
+	if x.closed {
+		return nil
+	}
+	x.closed = true
+	opened.Delete(x.dir)
+	x.queue.Close()
+	return x.bleve.Close()
+}
+
+// live calls do while the index is open.
+func (x *Index) live(do func() error) (err error) {
+	defer recovered(&err)
+	x.life.RLock()
+	defer x.life.RUnlock()
+	if x.closed {
+		return ErrUnusable
+	}
+	return do()
 }
 
 // recovered makes an error of a panic: Bleve has some for files that it does not
@@ -66,8 +122,9 @@ func recovered(err *error) {
 	}
 }
 
-// batchSize is how many documents are in memory at once while an index is built.
-const batchSize = 250
+// batchSize is how many documents are in memory at once while an index is built;
+// each may have maxWords.
+const batchSize = 64
 
 // Build makes an index of entries in dir, in place of what is there. The state is
 // whatever State shall answer.
@@ -118,6 +175,9 @@ func build(ctx context.Context, dir string, entries iter.Seq2[*Entry, error]) er
 
 // buildEmpty makes an index without documents, which Bleve's builder cannot.
 func buildEmpty(dir string) error {
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil { // what that has left
+		return err
+	}
 	x, err := scorch.NewScorch(scorch.Name, map[string]any{"path": dir}, nil)
 	if err == nil {
 		err = x.Open()
@@ -174,49 +234,48 @@ func (x *Index) State() string { return x.state }
 
 // Update puts entries into the index, in the place of those with the same uid,
 // and takes others out of it.
-func (x *Index) Update(entries []*Entry, removed []datastore.UID) (err error) {
+func (x *Index) Update(entries []*Entry, removed []datastore.UID) error {
 	if len(entries)+len(removed) == 0 {
 		return nil
 	}
-	defer recovered(&err)
 	x.updating.Lock()
 	defer x.updating.Unlock()
-	if !x.changed {
-		// From here on it is true again only when it has been closed.
-		if err := removeSums(x.dir); err != nil {
-			return err
+	return x.live(func() error {
+		if !x.changed {
+			// From here on it is true again only when it has been closed.
+			if err := removeSums(x.dir); err != nil {
+				return err
+			}
+			x.changed = true
 		}
-		x.changed = true
-	}
-	batch := bleve.NewBatch()
-	for _, e := range entries {
-		batch.Update(newDocument(e))
-	}
-	for _, uid := range removed {
-		batch.Delete(string(uid))
-	}
-	if err := x.bleve.Batch(batch); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnusable, err)
-	}
-	x.follow(entries, removed)
-	return nil
+		batch := bleve.NewBatch()
+		for _, e := range entries {
+			batch.Update(newDocument(e))
+		}
+		for _, uid := range removed {
+			batch.Delete(string(uid))
+		}
+		if err := x.bleve.Batch(batch); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnusable, err)
+		}
+		x.follow(entries, removed)
+		return nil
+	})
 }
 
-// Close closes the index; with another state it answers that the next time.
-func (x *Index) Close(state string) (err error) {
-	defer recovered(&err)
+// Close closes the index; with another state it answers that the next time. Where
+// what has changed cannot be written it is built anew then.
+func (x *Index) Close(state string) error {
 	x.updating.Lock()
 	defer x.updating.Unlock()
-	err = x.settle()
-	err = errors.Join(err, x.bleve.Close())
-	x.queue.Close()
-	if err != nil {
+	err := x.live(x.settle)
+	if err = errors.Join(err, x.shut()); err != nil {
 		return err
 	}
 	return writeSums(x.dir, state) // Bleve writes also where nothing has changed
 }
 
-// settle waits until all is in files, as far as Bleve lets one.
+// settle waits until all is in files.
 func (x *Index) settle() error {
 	if !x.changed {
 		return nil
@@ -228,5 +287,10 @@ func (x *Index) settle() error {
 	if err := x.bleve.Batch(batch); err != nil {
 		return err
 	}
-	return <-persisted
+	select {
+	case err := <-persisted:
+		return err
+	case <-x.failed:
+		return fmt.Errorf("%w: it cannot be written", ErrUnusable)
+	}
 }

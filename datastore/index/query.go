@@ -213,7 +213,7 @@ func count(value any) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if f < 0 || f > math.MaxInt32 {
+	if !(0 <= f && f <= math.MaxInt32) { // not a number is neither
 		return 0, fmt.Errorf("%g is out of range: 0 to %d", f, math.MaxInt32)
 	}
 	return int(f), nil

@@ -1,6 +1,8 @@
 package index
 
 import (
+	"context"
+
 	"github.com/RoaringBitmap/roaring/v2"
 	segment "github.com/blevesearch/scorch_segment_api/v2"
 )
@@ -21,17 +23,20 @@ func (p *part) anyOf(field string, terms []string) (*roaring.Bitmap, error) {
 }
 
 // startingWith are the documents with a term that begins so.
-func (p *part) startingWith(field, prefix string) (*roaring.Bitmap, error) {
+func (p *part) startingWith(ctx context.Context, field, prefix string) (*roaring.Bitmap, error) {
 	dictionary, err := p.Segment().Dictionary(field)
 	if err != nil {
 		return nil, err
 	}
 	docs := newUnion(dictionary)
 	terms := termsBetween(dictionary, []byte(prefix), after(prefix))
-	for {
+	for n := 0; ; n++ {
 		entry, err := terms.Next()
 		if err != nil || entry == nil {
 			return docs.all, err
+		}
+		if n%1000 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 		if err := docs.add([]byte(entry.Term)); err != nil {
 			return nil, err

@@ -1,6 +1,9 @@
 package index
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // inOrder tells whether one of each of the positions can be chosen so that they
 // rise, within a window.
@@ -30,8 +33,13 @@ func together(words [][]string, at [][]int, window int) bool {
 	type occurrence struct{ pos, word int }
 	var all []occurrence
 	need := make([]int, len(words)) // how often a word is among the words
+	firsts := map[string]int{}
 	for w := range words {
-		first := slices.IndexFunc(words, func(o []string) bool { return slices.Equal(o, words[w]) })
+		key := strings.Join(words[w], "\x00")
+		first, again := firsts[key]
+		if !again {
+			first, firsts[key] = w, w
+		}
 		if need[first]++; first == w {
 			for _, pos := range at[w] {
 				all = append(all, occurrence{pos, w})
@@ -39,18 +47,18 @@ func together(words [][]string, at [][]int, window int) bool {
 		}
 	}
 	slices.SortFunc(all, func(a, b occurrence) int { return a.pos - b.pos })
-	have, from := make([]int, len(words)), 0
+	have, from, lacking := make([]int, len(words)), 0, len(firsts)
 	for _, p := range all {
-		have[p.word]++
-		for p.pos-all[from].pos >= window {
+		if have[p.word]++; have[p.word] == need[p.word] {
+			lacking--
+		}
+		for ; p.pos-all[from].pos >= window; from++ {
+			if w := all[from].word; have[w] == need[w] {
+				lacking++
+			}
 			have[all[from].word]--
-			from++
 		}
-		enough := true
-		for w := range need {
-			enough = enough && have[w] >= need[w]
-		}
-		if enough {
+		if lacking == 0 {
 			return true
 		}
 	}
