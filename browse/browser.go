@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/datastore/index"
 	"github.com/sugarlabs/xo-backupd/datastore/service"
@@ -68,9 +70,9 @@ func (b *Browser) on(ctx context.Context, snapshot string, do func(shelf) error)
 	b.enter()
 	defer b.leave()
 	if snapshot == "" {
-		return fullDisk(do(b.journal))
+		return explain(do(b.journal))
 	}
-	return fullDisk(b.snapshots.on(ctx, snapshot, do))
+	return explain(b.snapshots.on(ctx, snapshot, do))
 }
 
 func (b *Browser) enter() {
@@ -116,8 +118,25 @@ func (b *Browser) close() error {
 	return b.journal.close()
 }
 
+// detached does work that goes on where ctx ends first: what a slow school or a
+// slow disk has brought so far is not for nothing. Whoever asks for the same
+// meanwhile waits for it, too.
+func detached(ctx context.Context, group *singleflight.Group, key string, work func() error) error {
+	done := group.DoChan(key, func() (any, error) { return nil, work() })
+	select {
+	case r := <-done:
+		return r.Err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", index.ErrBuilding, ctx.Err())
+	}
+}
+
 // Changed says that an entry of the Journal here was made, changed or deleted.
 func (b *Browser) Changed(uid datastore.UID) { b.journal.changed(uid) }
+
+// Stale says that entries of the Journal here may have changed without a word. Like
+// Changed it waits for nothing.
+func (b *Browser) Stale() { b.journal.stale() }
 
 // Find answers a page of what a query finds, with those properties (all, if none
 // are named), and how many there are in all.
@@ -133,7 +152,11 @@ func (b *Browser) Find(ctx context.Context, snapshot string, query map[string]an
 		}
 		count = total
 		found = make([]map[string]any, 0, len(hits))
+		bytes := 0
 		for _, hit := range hits {
+			if bytes > mostInOne {
+				return invalid("That is too much for one answer", fmt.Errorf("ask for a page of it, by offset and limit"))
+			}
 			properties, err := s.properties(ctx, hit, names)
 			var gone *Error
 			if errors.As(err, &gone) && gone.Code == "NoEntry" {
@@ -144,10 +167,31 @@ func (b *Browser) Find(ctx context.Context, snapshot string, query map[string]an
 				return err
 			}
 			found = append(found, properties)
+			bytes += sizeOf(properties)
 		}
 		return nil
 	})
-	return found, count, err
+	if err != nil {
+		return nil, 0, err
+	}
+	return found, count, nil
+}
+
+// mostInOne is how much one answer may hold: the bus takes 128 MiB, and a laptop has
+// 256.
+const mostInOne = 32 << 20
+
+func sizeOf(properties map[string]any) (bytes int) {
+	for name, value := range properties {
+		bytes += len(name) + 16
+		switch v := value.(type) {
+		case string:
+			bytes += len(v)
+		case []byte:
+			bytes += len(v)
+		}
+	}
+	return bytes
 }
 
 // FindIDs answers only the uids.

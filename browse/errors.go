@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/datastore/index"
 )
 
 // Error is one that a client may branch on: the last word of its D-Bus name, and a
@@ -39,10 +40,36 @@ func ofEntry(uid datastore.UID, err error) error {
 	return err
 }
 
-// fullDisk says so where an error is about that.
-func fullDisk(err error) error {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return &Error{Code: "DiskFull", Message: "The laptop's disk is full: remove something from the Journal or empty its trash, then try again.", Err: err}
+// explain gives errors that anything here can have their words.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, index.ErrBuilding):
+		return &Error{Code: "Busy", Message: "That is just being made ready: try again in a moment.", Err: err}
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return diskFull(err)
 	}
 	return err
+}
+
+func diskFull(err error) error {
+	return &Error{Code: "DiskFull", Message: "The laptop's disk is full: remove something from the Journal or empty its trash, then try again.", Err: err}
+}
+
+// least is what is left free on the laptop's disk: Sugar needs room to start and to
+// save. An index may take some of it; a snapshot's files may not.
+const (
+	leastForIndex = 10 << 20
+	leastForFiles = 50 << 20
+)
+
+// room checks that after writing size bytes below dir so much is left.
+func room(dir string, size, least int64) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return err
+	}
+	if free := int64(st.Bavail) * int64(st.Bsize); free < size+least {
+		return diskFull(fmt.Errorf("%d bytes are free", free))
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/datastore/index"
@@ -20,9 +21,10 @@ type journal struct {
 	cfg   Config
 	index *index.Journal
 
-	mu        sync.Mutex // held for no call of the index
-	following bool
-	opened    *datastore.Store
+	following atomic.Bool // asked while a message comes in: nothing may make that wait
+
+	mu     sync.Mutex
+	opened *datastore.Store
 }
 
 func newJournal(cfg Config) *journal {
@@ -37,20 +39,22 @@ func (j *journal) open() (*datastore.Store, error) {
 	if err := os.MkdirAll(j.cfg.CacheDir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := room(j.cfg.CacheDir, 0, leastForIndex); err != nil {
+		return nil, err
+	}
 	if err := j.follow(); err != nil {
 		return nil, fmt.Errorf("session bus: %w", err)
 	}
 	return j.store()
 }
 
+// follow is called by one at a time.
 func (j *journal) follow() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.following {
+	if j.following.Load() {
 		return nil
 	}
 	err := j.cfg.Datastore.Follow(context.Background())
-	j.following = err == nil
+	j.following.Store(err == nil)
 	return err
 }
 
@@ -77,20 +81,20 @@ func (j *journal) order(ctx context.Context) []datastore.UID {
 }
 
 func (j *journal) changed(uid datastore.UID) {
-	j.mu.Lock()
-	following := j.following
-	j.mu.Unlock()
-	if following {
+	if j.following.Load() {
 		j.index.Changed(uid)
+	}
+}
+
+func (j *journal) stale() {
+	if j.following.Load() {
+		j.index.Stale()
 	}
 }
 
 func (j *journal) close() error {
 	err := j.index.Close()
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.following {
-		j.following = false
+	if j.following.Swap(false) {
 		err = errors.Join(err, j.cfg.Datastore.Unfollow(context.Background()))
 	}
 	return err

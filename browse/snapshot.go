@@ -5,12 +5,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/datastore/index"
@@ -24,6 +27,9 @@ type snapshot struct {
 	id  string
 	dir string
 
+	// fetched does work that goes on where ctx ends first.
+	fetched func(ctx context.Context, what string, work func(life context.Context) error) error
+
 	mu    sync.RWMutex
 	index *index.Index // nil: closed
 }
@@ -31,7 +37,7 @@ type snapshot struct {
 func (s *snapshot) indexPath() string { return filepath.Join(s.dir, "index") }
 
 // open opens what is here of the snapshot, or fetches it; it tells which.
-func (s *snapshot) open(ctx context.Context) (fetched bool, err error) {
+func (s *snapshot) open(ctx context.Context) (built bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.index != nil {
@@ -42,18 +48,22 @@ func (s *snapshot) open(ctx context.Context) (fetched bool, err error) {
 	}
 	now := time.Now()
 	_ = os.Chtimes(s.dir, now, now) // for prune
-	if s.index, err = index.Open(s.indexPath()); err == nil {
-		return false, nil
-	}
-	s.index = nil
-	if err := index.Build(ctx, s.indexPath(), "", s.entries(ctx)); err != nil {
-		return false, fmt.Errorf("snapshot %s: %w", s.id, err)
-	}
+	_ = os.RemoveAll(s.filesPath()) // what a power cut has left
 	x, err := index.Open(s.indexPath())
-	if err == nil {
-		s.index = x
+	if err != nil {
+		built = true
+		if err := room(s.dir, 0, leastForIndex); err != nil {
+			return false, err
+		}
+		if err := index.Build(ctx, s.indexPath(), "", s.entries(ctx)); err != nil {
+			return false, fmt.Errorf("snapshot %s: %w", s.id, err)
+		}
+		if x, err = index.Open(s.indexPath()); err != nil {
+			return false, err
+		}
 	}
-	return true, err
+	s.index = x
+	return built, nil
 }
 
 func (s *snapshot) close() error {
@@ -198,18 +208,70 @@ func (s *snapshot) keepPreview(uid datastore.UID, kept []byte) {
 	}
 }
 
+func (s *snapshot) filesPath() string { return filepath.Join(s.dir, "files") }
+
+// file fetches an entry's file into the cache, and moves it to path from there: what
+// is cut off leaves nothing where Sugar looks.
 func (s *snapshot) file(ctx context.Context, uid datastore.UID, path string) (bool, error) {
 	e, err := s.cfg.School.SnapshotEntry(ctx, s.id, string(uid))
 	if err != nil || e.Data == nil {
 		return false, err
 	}
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return false, err
+	kept := filepath.Join(s.filesPath(), string(uid))
+	for {
+		err := move(kept, path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+		err = s.fetched(ctx, string(uid), func(life context.Context) error { return s.fetch(life, e, kept) })
+		if err != nil {
+			return false, err
+		}
+		// Somebody else may have taken it by now.
 	}
-	err = errors.Join(s.cfg.School.SnapshotData(ctx, s.id, string(uid), out), out.Close())
-	if err != nil {
-		os.Remove(path)
+}
+
+// fetch fetches a file under a name that it has only when it is whole.
+func (s *snapshot) fetch(ctx context.Context, e *datastore.Entry, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
 	}
-	return err == nil, err
+	if err := room(filepath.Dir(to), e.Data.Size, leastForFiles); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(to+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(s.cfg.School.SnapshotData(ctx, s.id, string(e.UID), out), out.Close())
+	if err == nil {
+		err = os.Rename(to+".new", to)
+	}
+	if err != nil {
+		os.Remove(to + ".new")
+	}
+	return err
+}
+
+// move moves a file, also to another file system.
+func move(from, to string) error {
+	err := os.Rename(from, to)
+	if !errors.Is(err, unix.EXDEV) {
+		return err
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Close()); err != nil {
+		os.Remove(to)
+		return err
+	}
+	return os.Remove(from)
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/sugarlabs/xo-backupd/datastore/index"
 	"github.com/sugarlabs/xo-backupd/wire"
 )
@@ -29,8 +31,13 @@ type snapshots struct {
 	cfg Config
 	dir string
 
+	opening singleflight.Group
+
 	mu      sync.Mutex
 	shelves map[string]*inUse // by the name of their folder
+	life    context.Context   // of what is fetched; nil: nothing yet
+	end     context.CancelFunc
+	fetches sync.WaitGroup
 }
 
 // inUse is a shelf that is open, or about to be.
@@ -84,6 +91,9 @@ func (s *snapshots) take(name string) *inUse {
 	if !ok {
 		_, id, _ := strings.Cut(name, ".")
 		shelf = &inUse{snapshot: &snapshot{cfg: s.cfg, id: id, dir: filepath.Join(s.dir, name)}}
+		shelf.fetched = func(ctx context.Context, what string, work func(context.Context) error) error {
+			return s.fetched(ctx, shelf, what, work)
+		}
 		s.shelves[name] = shelf
 	}
 	shelf.users++
@@ -118,16 +128,49 @@ func (s *snapshots) forget(name string) {
 	delete(s.shelves, name)
 }
 
+// open has a shelf opened; what has to be fetched for that is fetched also if ctx
+// ends first.
 func (s *snapshots) open(ctx context.Context, shelf *inUse) error {
-	fetched, err := shelf.open(ctx)
-	if err == nil && fetched {
-		s.prune()
-	}
-	return err
+	return s.fetched(ctx, shelf, "", func(life context.Context) error {
+		built, err := shelf.open(life)
+		switch {
+		case err != nil:
+			os.Remove(shelf.dir) // if there is nothing in it
+		case built:
+			s.prune()
+		}
+		return err
+	})
 }
 
-// close closes what nobody uses.
+// fetched does work for a shelf, which stays in use for as long as that takes.
+func (s *snapshots) fetched(ctx context.Context, shelf *inUse, what string, work func(life context.Context) error) error {
+	return detached(ctx, &s.opening, shelf.dir+"\x00"+what, func() error {
+		s.mu.Lock()
+		if s.life == nil {
+			s.life, s.end = context.WithCancel(context.Background())
+		}
+		life := s.life
+		shelf.users++
+		s.fetches.Add(1)
+		s.mu.Unlock()
+		defer s.fetches.Done()
+		defer s.release(shelf)
+		return work(life)
+	})
+}
+
+// close ends what is being fetched, closes all, and keeps what is kept within its
+// bounds.
 func (s *snapshots) close() {
+	s.mu.Lock()
+	if s.end != nil {
+		s.end()
+		s.life, s.end = nil, nil
+	}
+	s.mu.Unlock()
+	s.fetches.Wait()
+	s.prune()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, shelf := range s.shelves {

@@ -19,10 +19,14 @@ type listener struct {
 }
 
 func (l *listener) hear(m *godbus.Message) {
+	b := l.browser.Load()
+	if b == nil {
+		return
+	}
 	if uid, ok := service.Changed(m); ok {
-		if b := l.browser.Load(); b != nil {
-			b.Changed(uid)
-		}
+		b.Changed(uid)
+	} else if service.Restarted(m) {
+		b.Stale()
 	}
 }
 
@@ -57,6 +61,7 @@ func (e engine) Reindex(ctx context.Context, progress func(dbus.Progress)) (dbus
 }
 
 func (e engine) RestoreEntry(ctx context.Context, snapshot, uid string, progress func(dbus.Progress)) (dbus.Outcome, error) {
+	defer e.browser.Stale()
 	return told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
 		return e.client.RestoreEntry(ctx, snapshot, uid, progress)
 	})

@@ -53,7 +53,10 @@ func (e engine) close() error {
 	return e.browser.Close()
 }
 
-func (e engine) Recover(ctx context.Context) error { return e.client.Recover(ctx) }
+func (e engine) Recover(ctx context.Context) error {
+	defer e.browser.Stale() // what comes back straight into the Journal's folder nobody tells
+	return e.client.Recover(ctx)
+}
 
 func (e engine) Register(ctx context.Context) error { return e.client.Register(ctx) }
 
@@ -73,12 +76,14 @@ func (e engine) Backup(ctx context.Context, trigger string, progress func(dbus.P
 }
 
 func (e engine) Restore(ctx context.Context, request dbus.RestoreRequest, progress func(dbus.Progress)) (dbus.Outcome, error) {
+	defer e.browser.Stale()
 	return told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
 		return e.client.Restore(ctx, options(request), progress)
 	})
 }
 
 func (e engine) ResumeRestore(ctx context.Context, atOnce bool, progress func(dbus.Progress)) (dbus.Outcome, error) {
+	defer e.browser.Stale()
 	return told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
 		return e.client.ResumeRestore(ctx, atOnce, progress)
 	})

@@ -14,32 +14,41 @@ import (
 
 // Journal is the index of the Journal that is here, and follows it. It is opened
 // when it is first asked for something, and built anew, without a word, where it
-// cannot be used.
+// cannot be used. What takes long goes on when whoever asked first gives up.
 type Journal struct {
 	dir   string
 	open  func() (*datastore.Store, error)
 	order func(context.Context) []datastore.UID
 
-	mu    sync.Mutex // held by whoever searches or changes what is below
+	lock  chan struct{} // full: somebody uses what is below
 	store *datastore.Store
-	index *Index // nil: closed
+	index *Index          // nil: closed
+	clean datastore.Stamp // ds_clean's, when the index was like the Journal
 
 	hints hints
-	clean datastore.Stamp // ds_clean's, when the index was like the Journal
+
+	mu   sync.Mutex
+	life context.Context // of the work that outlives who asked for it; nil: none yet
+	end  context.CancelFunc
 }
 
-// hints are entries that are said to have changed. They have a lock of their own:
-// who says so must not have to wait.
+// hints are what is said to have changed. They have a lock of their own: who says
+// so must not have to wait.
 type hints struct {
-	mu   sync.Mutex
-	uids map[datastore.UID]bool
+	mu    sync.Mutex
+	uids  map[datastore.UID]bool
+	stale bool // something else has
 }
+
+// ErrBuilding is the error of a search that could not wait until the index was
+// ready; that goes on.
+var ErrBuilding = errors.New("the index is being built")
 
 // NewJournal is the index in dir of the Journal that open opens. order answers the
 // entries in the order of Sugar's own index, or nil if that cannot be known now: see
 // Index.Rank. Nothing is read yet.
 func NewJournal(dir string, open func() (*datastore.Store, error), order func(context.Context) []datastore.UID) *Journal {
-	return &Journal{dir: dir, open: open, order: order}
+	return &Journal{dir: dir, open: open, order: order, lock: make(chan struct{}, 1)}
 }
 
 // Changed says that an entry was made, changed or deleted. It costs nothing; the
@@ -53,12 +62,20 @@ func (j *Journal) Changed(uid datastore.UID) {
 	j.hints.uids[uid] = true
 }
 
-func (h *hints) take() map[datastore.UID]bool {
+// Stale says that nobody knows what has changed: entries have come without a word
+// from Sugar's datastore, or that has begun to run anew.
+func (j *Journal) Stale() {
+	j.hints.mu.Lock()
+	defer j.hints.mu.Unlock()
+	j.hints.stale = true
+}
+
+func (h *hints) take() (uids map[datastore.UID]bool, stale bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	uids := h.uids
-	h.uids = nil
-	return uids
+	uids, stale = h.uids, h.stale
+	h.uids, h.stale = nil, false
+	return uids, stale
 }
 
 // Find answers as Index.Find does, of the Journal as it is now.
@@ -91,63 +108,123 @@ func (j *Journal) Activities(ctx context.Context) (names []string, err error) {
 // use calls do with the index as the Journal is now. Where the index turns out to
 // be damaged it is built anew, once.
 func (j *Journal) use(ctx context.Context, do func(*Index) error) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	err := j.follow(ctx)
-	if err == nil {
-		err = do(j.index)
+	for again := false; ; again = true {
+		if err := j.ready(ctx); err != nil {
+			return err
+		}
+		err := j.with(ctx, func() error {
+			if j.index == nil {
+				return ErrUnusable // closed just now
+			}
+			err := do(j.index)
+			if errors.Is(err, ErrUnusable) {
+				_ = j.index.shut()
+				j.index = nil
+			}
+			return err
+		})
+		if again || !errors.Is(err, ErrUnusable) {
+			return err
+		}
 	}
-	if !errors.Is(err, ErrUnusable) {
-		return err
-	}
-	if err := j.rebuild(ctx, nil); err != nil {
-		return err
-	}
-	return do(j.index)
 }
 
-// IsOpen tells whether the index is open, so that hints are worth while.
-func (j *Journal) IsOpen() bool {
+// with calls do while nobody else uses the index.
+func (j *Journal) with(ctx context.Context, do func() error) error {
+	select {
+	case j.lock <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrBuilding, ctx.Err())
+	}
+	defer func() { <-j.lock }()
+	return do()
+}
+
+// ready brings the index up to the Journal. That goes on where ctx ends first.
+func (j *Journal) ready(ctx context.Context) error {
+	return j.detached(ctx, func(life context.Context) error {
+		err := j.follow(life)
+		if errors.Is(err, ErrUnusable) {
+			err = j.rebuild(life, nil)
+		}
+		return err
+	})
+}
+
+// detached does work that goes on until it is over or the index is closed, whoever
+// waits for it; that waits for it in turn: see Close.
+func (j *Journal) detached(ctx context.Context, work func(life context.Context) error) error {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.index != nil
+	if j.life == nil {
+		j.life, j.end = context.WithCancel(context.Background())
+	}
+	life := j.life
+	j.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		done <- j.with(life, func() (err error) {
+			defer recovered(&err)
+			return work(life)
+		})
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrBuilding, ctx.Err())
+	}
 }
 
 // Rebuild makes the index anew. progress is told how many entries are in it.
 func (j *Journal) Rebuild(ctx context.Context, progress func(done int)) (entries int, err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err := j.rebuild(ctx, func(n int) { entries = n; progress(n) }); err != nil {
-		return 0, err
-	}
-	return entries, nil
+	err = j.with(ctx, func() error {
+		return j.rebuild(ctx, func(n int) { entries = n; progress(n) })
+	})
+	return entries, err
 }
 
-// Close closes the index. It is opened again when it is needed.
+// Close closes the index, and ends what is under way. It is opened again when it is
+// needed.
 func (j *Journal) Close() error {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.index == nil {
-		return nil
+	if j.end != nil {
+		j.end()
+		j.life, j.end = nil, nil
 	}
-	// Whatever was said or not said: when it is opened again, what it has been
-	// like is what counts.
-	err := j.compare(context.Background())
-	x := j.index
-	j.index, j.store = nil, nil
-	return errors.Join(err, x.Close(stateOf(j.clean)))
+	j.mu.Unlock()
+	return j.with(context.Background(), func() error {
+		if j.index == nil {
+			return nil
+		}
+		j.hints.take()
+		// Whatever was said or not said: when it is opened again, what it has been
+		// like is what counts.
+		err := j.compare(context.Background())
+		x := j.index
+		j.index, j.store = nil, nil
+		if err != nil {
+			return errors.Join(err, x.shut())
+		}
+		return x.Close(stateOf(j.clean))
+	})
 }
 
 // follow opens the index if need be, and brings it up to the Journal.
 func (j *Journal) follow(ctx context.Context) error {
-	if j.index == nil {
+	opening := j.index == nil
+	if opening {
 		if err := j.openIndex(ctx); err != nil {
 			return err
 		}
 	}
-	changed := j.hints.take()
+	changed, stale := j.hints.take()
 	clean := j.store.CleanStamp()
 	switch {
+	case stale || opening && clean != j.clean || len(changed) > most:
+		if stale && !opening {
+			j.index.Rank(j.order(ctx)) // Sugar may have built its index anew
+		}
+		return j.compare(ctx)
 	case len(changed) > 0:
 		if err := j.reread(changed); err != nil {
 			return err
@@ -191,7 +268,7 @@ func (j *Journal) rebuild(ctx context.Context, progress func(int)) error {
 		j.store = store
 	}
 	if j.index != nil {
-		_ = j.index.Close("")
+		_ = j.index.shut()
 		j.index = nil
 	}
 	j.hints.take()

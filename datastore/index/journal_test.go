@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -226,5 +229,102 @@ func TestOddEntries(t *testing.T) {
 	uids, total := find(t, j, nil)
 	if total < 6 || uids[0][:8] == "00000000" {
 		t.Errorf("%d: %v", total, uids)
+	}
+}
+
+// TestUnheardChanges: what nobody told is found, also beside what somebody did.
+func TestUnheardChanges(t *testing.T) {
+	b, uids := newBoth(t, 20)
+	b.told = func() {}
+	change := func(uid, title string, tell bool) {
+		must(t, b.x.Update(t.Context(), uid, sampleOf(title, 1_700_000_000)))
+		if tell {
+			b.journal.Changed(datastore.UID(uid))
+		}
+	}
+	b.all("at first")
+	change(uids[0], "changed and told", true)
+	must(t, b.journal.Close())
+	change(uids[1], "changed while it is closed", false)
+	change(uids[2], "changed, told when it is about to open", true)
+	b.all("opened again")
+
+	// As a restore that puts entries straight into the folder, which says so itself.
+	change(uids[3], "changed without a word", false)
+	must(t, b.x.Delete(t.Context(), uids[4]))
+	b.journal.Stale()
+	change(uids[5], "changed and told", true)
+	b.all("stale")
+}
+
+// TestImpatientSearch: a search that cannot wait for the index to be built does not
+// end that; the next one finds it built.
+func TestImpatientSearch(t *testing.T) {
+	j, _, _ := raw(t, 400)
+	q, err := index.ParseQuery(nil)
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, _, err := j.Find(ctx, q); !errors.Is(err, index.ErrBuilding) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	if uids, total := find(t, j, nil); len(uids) != 400 || total != 400 {
+		t.Errorf("%d of %d", len(uids), total)
+	}
+	must(t, j.Close())
+}
+
+// TestNothingToIndex: an empty Journal is searched like any other.
+func TestNothingToIndex(t *testing.T) {
+	dir, at := t.TempDir(), filepath.Join(t.TempDir(), "index")
+	must(t, os.WriteFile(filepath.Join(dir, "version"), []byte("6"), 0o644))
+	for range 2 {
+		j := open(t, dir, at)
+		if uids, total := find(t, j, map[string]any{"query": "turtle"}); len(uids)+total != 0 {
+			t.Errorf("%v of %d", uids, total)
+		}
+		must(t, j.Close())
+	}
+	layOut(t, dir, 5, rand.New(rand.NewPCG(1, 1)))
+	if _, total := find(t, open(t, dir, at), nil); total != 5 {
+		t.Errorf("%d", total)
+	}
+}
+
+// TestFullDisk: an index that cannot be written says so in time, takes no processor
+// meanwhile, and is there again when there is room.
+func TestFullDisk(t *testing.T) {
+	small := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", small).CombinedOutput(); err != nil {
+		t.Skipf("this machine does not let us mount a small disk: %v: %s", err, out)
+	}
+	t.Cleanup(func() { exec.Command("umount", "-l", small).Run() })
+	dir := t.TempDir()
+	uids := layOut(t, dir, 200, rand.New(rand.NewPCG(1, 1)))
+	j := open(t, dir, filepath.Join(small, "index"))
+	if _, total := find(t, j, nil); total != 200 {
+		t.Fatalf("%d", total)
+	}
+	filler := filepath.Join(small, "filler")
+	_ = os.WriteFile(filler, make([]byte, 2<<20), 0o600) // as much as there is
+	title := filepath.Join(dir, uids[0][:2], uids[0], "metadata", "title")
+	must(t, os.Remove(title))
+	must(t, os.WriteFile(title, []byte("xylophone"), 0o644))
+	q, err := index.ParseQuery(map[string]any{"query": "xylophone"})
+	must(t, err)
+	var before, after syscall.Rusage
+	must(t, syscall.Getrusage(syscall.RUSAGE_SELF, &before))
+	_, _, first := j.Find(t.Context(), q) // in memory it may still be found
+	time.Sleep(2 * time.Second)
+	_, _, second := j.Find(t.Context(), q)
+	closed := j.Close()
+	must(t, syscall.Getrusage(syscall.RUSAGE_SELF, &after))
+	t.Log(first, second, closed)
+	if spent := time.Duration(after.Utime.Nano() - before.Utime.Nano()); spent > time.Second {
+		t.Errorf("%v of the processor were spent", spent)
+	}
+	must(t, os.Remove(filler))
+	if got, _ := find(t, j, map[string]any{"query": "xylophone"}); len(got) != 1 {
+		t.Errorf("%v", got)
 	}
 }

@@ -11,23 +11,45 @@ import (
 )
 
 // Follow has the bus tell us what the service changes, until Unfollow. What comes
-// is for Changed.
+// is for Changed and Restarted.
 func (c *Client) Follow(ctx context.Context) error {
-	return c.conn.AddMatchSignalContext(ctx, match()...)
+	for _, match := range matches() {
+		if err := c.conn.AddMatchSignalContext(ctx, match...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Unfollow ends that.
 func (c *Client) Unfollow(ctx context.Context) error {
-	return c.conn.RemoveMatchSignalContext(ctx, match()...)
+	var err error
+	for _, match := range matches() {
+		err = errors.Join(err, c.conn.RemoveMatchSignalContext(ctx, match...))
+	}
+	return err
 }
 
-func match() []dbus.MatchOption {
-	return []dbus.MatchOption{dbus.WithMatchInterface(Name), dbus.WithMatchObjectPath(objectPath)}
+const busName = "org.freedesktop.DBus"
+
+func matches() [][]dbus.MatchOption {
+	return [][]dbus.MatchOption{
+		{dbus.WithMatchInterface(Name), dbus.WithMatchObjectPath(objectPath)},
+		{dbus.WithMatchSender(busName), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, Name)},
+	}
+}
+
+// Restarted tells whether a message says that the service has begun to run, or that
+// it runs no more. What it does to its index then it does without a word.
+func Restarted(m *dbus.Message) bool {
+	return m.Type == dbus.TypeSignal && m.Headers[dbus.FieldSender].Value() == busName &&
+		m.Headers[dbus.FieldMember].Value() == "NameOwnerChanged" && len(m.Body) > 0 && m.Body[0] == Name
 }
 
 // Changed tells which entry a message says was made, changed or deleted.
 func Changed(m *dbus.Message) (datastore.UID, bool) {
-	if m.Type != dbus.TypeSignal || m.Headers[dbus.FieldInterface].Value() != Name || len(m.Body) != 1 {
+	if m.Type != dbus.TypeSignal || m.Headers[dbus.FieldInterface].Value() != Name ||
+		m.Headers[dbus.FieldPath].Value() != dbus.ObjectPath(objectPath) || len(m.Body) != 1 {
 		return "", false
 	}
 	switch m.Headers[dbus.FieldMember].Value() {

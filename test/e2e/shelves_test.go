@@ -125,7 +125,62 @@ func TestReindex(t *testing.T) {
 		t.Errorf("%d, %v", len(all), err)
 	}
 	must(t, x.WipeJournal(t.Context()))
-	if all, err = findIn(t, x, "", ""); err == nil && len(all) > 0 {
-		t.Errorf("%d in no Journal", len(all))
+	_, err = findIn(t, x, "", "")
+	refused(t, err, "Failed")
+	_, err = x.Find(t.Context()) // Sugar begins an empty one
+	must(t, err)
+	if all, err = findIn(t, x, "", ""); err != nil || len(all) != 0 {
+		t.Errorf("%d in an empty Journal, %v", len(all), err)
 	}
+	if r := done(t, x, "Reindex"); r.Message != "0 entries can be found." {
+		t.Errorf("%q", r.Message)
+	}
+}
+
+// TestFindFollowsARestore: what a restore has brought back, by whichever road, is
+// found at once by whoever has looked before.
+func TestFindFollowsARestore(t *testing.T) {
+	t.Parallel()
+	x, _ := pair(t, bed.Options{})
+	uids, _ := fill(t, x, 12)
+	done(t, x, "Backup")
+	finds := func(when string, want int) {
+		t.Helper()
+		if all, err := findIn(t, x, "", ""); err != nil || len(all) != want {
+			t.Errorf("%s: %d, not %d; %v", when, len(all), want, err)
+		}
+	}
+	finds("at first", 12)
+	lose := func() {
+		t.Helper()
+		for _, uid := range uids[:3] {
+			must(t, x.Delete(t.Context(), uid))
+		}
+		finds("after some are gone", 9)
+	}
+	lose()
+	done(t, x, "Restore", "")
+	finds("after a live restore", 12)
+	lose()
+	done(t, x, "RestoreEntry", "", uids[0])
+	finds("after one entry", 10)
+	must(t, x.StopService(t.Context(), bed.DataStoreName))
+	done(t, x, "Restore", "")
+	finds("after a restore straight into the folder", 12)
+	for n := range 5 {
+		_, err := x.Create(t.Context(), bed.Sample{Props: map[string][]byte{"title": fmt.Appendf(nil, "more %d", n)}})
+		must(t, err)
+	}
+	finds("with more", 17)
+	done(t, x, "RestoreWithOptions", "", options("mode", "replace"))
+	finds("after a replace", 12)
+	_, err := x.Create(t.Context(), bed.Sample{Props: map[string][]byte{"title": []byte("one more")}})
+	must(t, err)
+	finds("and one more", 13)
+
+	path := filepath.Join(x.Dir, "tmp", "one.xoj")
+	done(t, x, "ExportEntry", "", uids[5], path)
+	must(t, x.Delete(t.Context(), uids[5]))
+	must(t, x.InstallBundles(t.Context(), path))
+	finds("after its bundle was installed", 13)
 }
