@@ -128,15 +128,29 @@ func TestDBusSend(t *testing.T) {
 	says(t, send(t, x, daemon, "Wait", "objpath:"+first), jobDone) // still known
 	says(t, send(t, x, daemon, "Cancel", "objpath:"+first), `^method return`)
 	says(t, send(t, x, daemon, "Cancel", "objpath:"+daemon+"/jobs/4711"), invalid)
+
+	// Looking, and one entry.
+	for _, snapshot := range []string{"", ids[1][1]} {
+		says(t, send(t, x, daemon, "Find", "string:"+snapshot, "dict:string:string:uid,"+uids[1]+",limit,3", "array:string:uid,timestamp"),
+			`"timestamp" variant int32 [0-9]+`, `"uid" variant string "`+uids[1]+`"`, `uint32 1 ?$`)
+	}
+	says(t, send(t, x, daemon, "Find", "string:", "dict:string:string:limit,many", "array:string:title"), invalid+`*limit`)
+	says(t, send(t, x, daemon, "Find", "string:2001-01-01T00-00-00Z", "dict:string:string:query,turtle", "array:string:title"),
+		`^Error org\.laptop\.Backup\.Error\.NoSnapshot: .`)
+	_, result = sendJob(t, x, "Reindex")
+	says(t, result, jobDone, `5 entries`)
+	_, result = sendJob(t, x, "RestoreEntry", "string:", "string:"+uids[0])
+	says(t, result, jobDone)
+	file := filepath.Join(x.Dir, "tmp", "entry.xoj")
+	_, result = sendJob(t, x, "ExportEntry", "string:"+ids[1][1], "string:"+uids[1], "string:"+file)
+	says(t, result, jobDone)
+	must(t, os.Remove(file))
+	says(t, send(t, x, daemon, "ExportEntry", "string:", "string:"+uids[1], "string:here.xoj"), invalid)
 	for method, args := range map[string][]string{
-		"RestoreEntry": {"string:", "string:" + uids[0]},
-		"ExportEntry":  {"string:", "string:" + uids[0], "string:/tmp/x.xoj"},
-		"Find":         {"string:", "dict:string:string:query,turtle", "array:string:title"},
-		"FindBackups":  nil,
-		"Claim":        {"string:", "string:1234"},
-		"Dismiss":      {"string:later"},
-		"Reindex":      nil,
-		"OpenWeb":      nil,
+		"FindBackups": nil,
+		"Claim":       {"string:", "string:1234"},
+		"Dismiss":     {"string:later"},
+		"OpenWeb":     nil,
 	} {
 		says(t, send(t, x, daemon, method, args...), unsupported)
 	}
