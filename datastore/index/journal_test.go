@@ -26,6 +26,8 @@ func (b *both) follow() {
 	conn, err := dbus.Connect(b.x.Address, dbus.WithIncomingInterceptor(func(m *dbus.Message) {
 		if uid, ok := service.Changed(m); ok {
 			b.journal.Changed(uid)
+		} else if service.Restarted(m) {
+			b.journal.Stale()
 		}
 	}))
 	must(b.t, err)
@@ -90,6 +92,16 @@ func TestFollows(t *testing.T) {
 				}
 				b.told()
 				b.all(when)
+			}
+			if heard { // with an index of another order
+				must(t, b.x.StopService(t.Context(), bed.DataStoreName))
+				must(t, os.Remove(filepath.Join(b.x.Datastore, "index_updated")))
+				_, err := b.x.Find(t.Context())
+				must(t, err)
+				b.await()
+				b.told()
+				b.journal.Stale() // when it has begun the order is not the last one yet
+				b.all("Sugar's index built anew")
 			}
 			got, err := b.journal.Activities(t.Context())
 			must(t, err)
