@@ -74,7 +74,7 @@ func (s *snapshot) close() error {
 	}
 	x := s.index
 	s.index = nil
-	return x.Close("")
+	return x.Close()
 }
 
 // entries are those of the snapshot, as they come. One that is damaged at school

@@ -46,7 +46,7 @@ var only = map[string]string{
 	"github.com/gokrazy/rsync":                          "transfer",
 	"github.com/landlock-lsm/go-landlock":               "transfer",
 	"github.com/secure-systems-lab/go-securesystemslib": "datastore",
-	"github.com/blevesearch/bleve":                      "datastore/index",
+	"github.com/blevesearch":                            "datastore/index",
 }
 
 type room struct {

@@ -144,7 +144,7 @@ func (p *part) nearTerms(ctx context.Context, q *xapian.Query, words [][]string)
 
 // places read, for each of the words, where its terms stand.
 func (p *part) places(words [][]string) ([][]*place, error) {
-	dictionary, err := p.Segment().Dictionary(textField)
+	dictionary, err := p.Dictionary(textField)
 	if err != nil {
 		return nil, err
 	}

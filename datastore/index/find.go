@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	"github.com/blevesearch/bleve/v2/index/scorch"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 )
@@ -22,7 +21,7 @@ type Hit struct {
 
 // Find answers the page that q asks for, and how many there are in all.
 func (x *Index) Find(ctx context.Context, q *Query) (page []Hit, total int, err error) {
-	err = x.view(func(parts []part) error {
+	err = x.view(func(parts []*part) error {
 		found, err := x.matches(ctx, parts, q)
 		if err != nil {
 			return err
@@ -42,7 +41,7 @@ func (x *Index) Find(ctx context.Context, q *Query) (page []Hit, total int, err 
 
 // FindUIDs answers only which entries it finds.
 func (x *Index) FindUIDs(ctx context.Context, q *Query) (uids []datastore.UID, err error) {
-	err = x.view(func(parts []part) error {
+	err = x.view(func(parts []*part) error {
 		found, err := x.matches(ctx, parts, q)
 		if err != nil {
 			return err
@@ -62,12 +61,11 @@ type match struct {
 }
 
 // matches are all of them, in no order.
-func (x *Index) matches(ctx context.Context, parts []part, q *Query) (found []match, err error) {
-	for n := range parts {
+func (x *Index) matches(ctx context.Context, parts []*part, q *Query) (found []match, err error) {
+	for _, p := range parts {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		p := &parts[n]
 		docs, err := p.match(ctx, q)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -85,19 +83,14 @@ func (x *Index) matches(ctx context.Context, parts []part, q *Query) (found []ma
 
 // view calls do with the parts of the index as it is now; they are good until it
 // returns.
-func (x *Index) view(do func([]part) error) error {
-	return x.live(func() error {
-		reader, err := x.bleve.Reader()
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrUnusable, err)
-		}
-		defer reader.Close()
-		parts, err := x.parts(reader.(*scorch.IndexSnapshot))
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrUnusable, err)
-		}
-		return do(parts)
-	})
+func (x *Index) view(do func([]*part) error) (err error) {
+	defer recovered(&err)
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.closed {
+		return ErrUnusable
+	}
+	return do(x.parts())
 }
 
 // match is what of a segment fits a query.
@@ -130,9 +123,7 @@ func (p *part) match(ctx context.Context, q *Query) (*roaring.Bitmap, error) {
 func (p *part) all() *roaring.Bitmap {
 	docs := roaring.New()
 	docs.AddRange(0, uint64(len(p.rows)))
-	if gone := p.Deleted(); gone != nil {
-		docs.AndNot(gone)
-	}
+	docs.AndNot(p.gone)
 	return docs
 }
 
@@ -151,9 +142,7 @@ func (p *part) inRange(r numberRange) *roaring.Bitmap {
 // equal there is in the order of Sugar's index where that is known, else the newest
 // first, and then by uid.
 func (x *Index) page(found []match, q *Query) []match {
-	x.mu.Lock()
 	rank := x.rank
-	x.mu.Unlock()
 	compare := func(a, b match) int {
 		if c := q.order.compare(a.row, b.row); c != 0 {
 			if q.order.falling {
@@ -191,40 +180,31 @@ func (x *Index) Rank(uids []datastore.UID) {
 		rank[uid] = uint32(n)
 	}
 	x.mu.Lock()
-	x.rank = rank
+	x.rank, x.next = rank, uint32(len(uids))
 	x.mu.Unlock()
 }
 
 // follow keeps the ranks as Sugar does: what is new is last, what is replaced keeps
 // its place.
 func (x *Index) follow(entries []*Entry, removed []datastore.UID) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	if x.rank == nil {
 		return
 	}
-	// Searches may read the old one.
-	next, last := make(map[datastore.UID]uint32, len(x.rank)+len(entries)), uint32(0)
-	for uid, n := range x.rank {
-		next[uid] = n
-		last = max(last, n)
-	}
 	for _, uid := range removed {
-		delete(next, uid)
+		delete(x.rank, uid)
 	}
 	for _, e := range entries {
-		if _, ok := next[e.UID]; !ok {
-			last++
-			next[e.UID] = last
+		if _, ok := x.rank[e.UID]; !ok {
+			x.rank[e.UID] = x.next
+			x.next++
 		}
 	}
-	x.rank = next
 }
 
 // Activities are the values of the property activity, sorted.
 func (x *Index) Activities() (names []string, err error) {
 	seen := map[string]bool{}
-	err = x.view(func(parts []part) error {
+	err = x.view(func(parts []*part) error {
 		for _, p := range parts {
 			if err := p.values(fields["activity"], seen); err != nil {
 				return err
@@ -238,7 +218,7 @@ func (x *Index) Activities() (names []string, err error) {
 // extras are the Extra of each entry.
 func (x *Index) extras() (map[datastore.UID]string, error) {
 	all := map[datastore.UID]string{}
-	err := x.view(func(parts []part) error {
+	err := x.view(func(parts []*part) error {
 		for _, p := range parts {
 			for i := p.all().Iterator(); i.HasNext(); {
 				r := &p.rows[i.Next()]

@@ -1,296 +1,217 @@
 package index
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"iter"
+	"maps"
 	"os"
+	"path/filepath"
 	"sync"
 
-	"github.com/blevesearch/bleve/v2/index/scorch"
-	bleve "github.com/blevesearch/bleve_index_api"
+	"github.com/RoaringBitmap/roaring/v2"
+	segment "github.com/blevesearch/scorch_segment_api/v2"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
 )
 
 // Index is an index that is open. Its methods may be called at the same time.
+//
+// On disk it is one segment that never changes, so that nothing which is cut off
+// can harm it. What has changed since stands in a second segment, in memory; it is
+// written only when there is much of it (Flush), since whoever made the index can
+// find out again what has changed since its State.
 type Index struct {
 	dir   string
 	state string
 
-	life   sync.RWMutex // held to read by whoever uses what is below
-	bleve  bleve.Index
-	queue  *bleve.AnalysisQueue
+	mu     sync.RWMutex // held to read while anything is read from the segments
 	closed bool
-	failed chan struct{} // closed when Bleve cannot write any more
-	once   sync.Once
+	base   *part // nil: nothing
+	over   *part // nil: nothing
+	// changed are the entries in over.
+	changed map[datastore.UID]*Entry
+	rank    map[datastore.UID]uint32
+	next    uint32 // rank of what is added next
+}
 
-	updating sync.Mutex
-	changed  bool // since it was opened: what the sums say is no longer true
-
-	mu   sync.Mutex
-	rows map[uint64]rows // by the number of their segment
-	rank map[datastore.UID]uint32
+// part is a segment as it is to be searched now.
+type part struct {
+	segment.Segment
+	rows rows
+	gone *roaring.Bitmap // documents that have been replaced or removed
 }
 
 // ErrUnusable is why an index has to be built anew.
 var ErrUnusable = errors.New("the index cannot be used")
 
-// opened are the indexes that are open, by their folder: Bleve's word for an error
-// in the background comes with no more than that.
-var opened sync.Map
-
-const onError = "xo-backupd"
-
-func init() {
-	scorch.RegistryAsyncErrorCallbacks[onError] = func(err error, dir string) {
-		if x, ok := opened.Load(dir); ok {
-			x.(*Index).fail()
-		}
-	}
-}
-
-// Open opens the index in dir. One that is missing, damaged, of another version
-// or that was not closed is ErrUnusable.
+// Open opens the index in dir. One that is missing, damaged or of another version
+// is ErrUnusable.
 func Open(dir string) (x *Index, err error) {
 	defer recovered(&err)
-	state, err := checkSums(dir)
+	state, files, err := checkSums(dir)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	x = &Index{dir: dir, state: state, rows: map[uint64]rows{}, queue: bleve.NewAnalysisQueue(1), failed: make(chan struct{})}
-	x.bleve, err = scorch.NewScorch(scorch.Name, map[string]any{
-		"path":         dir,
-		"unsafe_batch": true, // what a power cut takes is built anew
-		"bolt_timeout": "5s",
-		// What has been replaced is of no use to anybody.
-		"numSnapshotsToKeep":     1,
-		"asyncErrorCallbackName": onError,
-	}, x.queue)
-	opened.Store(dir, x)
+	x = &Index{dir: dir, state: state, changed: map[datastore.UID]*Entry{}}
+	if _, ok := files[baseName]; !ok {
+		return x, nil // there was nothing to index
+	}
+	s, err := zap.Open(filepath.Join(dir, baseName))
 	if err == nil {
-		err = x.bleve.Open()
+		x.base, err = newPart(s)
 	}
 	if err != nil {
-		opened.Delete(dir)
-		x.queue.Close()
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
 	return x, nil
 }
 
-// fail ends an index that cannot be written, on a full disk say: Bleve would try
-// again and again, without a pause. It does not wait.
-func (x *Index) fail() {
-	x.once.Do(func() {
-		close(x.failed)
-		go x.shut()
-	})
-}
-
-// shut closes Bleve, once, when nobody uses it.
-func (x *Index) shut() (err error) {
-	defer recovered(&err)
-	x.life.Lock()
-	defer x.life.Unlock()
-	if x.closed {
-		return nil
+func newPart(s segment.Segment) (*part, error) {
+	rows, err := readRows(s)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
-	x.closed = true
-	opened.Delete(x.dir)
-	x.queue.Close()
-	return x.bleve.Close()
+	return &part{Segment: s, rows: rows, gone: roaring.New()}, nil
 }
 
-// live calls do while the index is open.
-func (x *Index) live(do func() error) (err error) {
-	defer recovered(&err)
-	x.life.RLock()
-	defer x.life.RUnlock()
-	if x.closed {
-		return ErrUnusable
-	}
-	return do()
-}
-
-// recovered makes an error of a panic: Bleve has some for files that it does not
-// like.
+// recovered makes an error of a panic: the segments' library has some for files that
+// it does not like.
 func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%w: %v", ErrUnusable, p)
 	}
 }
 
-// batchSize is how many documents are in memory at once while an index is built;
-// each may have maxWords.
-const batchSize = 64
+// State answers what the index was built or flushed with.
+func (x *Index) State() string { return x.state }
 
-// Build makes an index of entries in dir, in place of what is there. The state is
-// whatever State shall answer.
-func Build(ctx context.Context, dir, state string, entries iter.Seq2[*Entry, error]) (err error) {
+// Update puts entries into the index, in the place of those with the same uid,
+// and takes others out of it. It writes nothing.
+func (x *Index) Update(entries []*Entry, removed []datastore.UID) (err error) {
+	if len(entries)+len(removed) == 0 {
+		return nil
+	}
 	defer recovered(&err)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return ErrUnusable
+	}
+	changed := maps.Clone(x.changed)
+	ids := make([]string, 0, len(entries)+len(removed))
+	for _, e := range entries {
+		changed[e.UID] = e
+		ids = append(ids, string(e.UID))
+	}
+	for _, uid := range removed {
+		delete(changed, uid)
+		ids = append(ids, string(uid))
+	}
+	over, err := inMemory(changed)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	if x.base != nil {
+		gone, err := x.base.DocNumbers(ids)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnusable, err)
+		}
+		x.base.gone.Or(gone)
+	}
+	x.over, x.changed = over, changed
+	x.follow(entries, removed)
+	return nil
+}
+
+// inMemory makes a segment that is in no file; nil for nothing.
+func inMemory(entries map[datastore.UID]*Entry) (*part, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	docs := make([]*document, 0, len(entries))
+	for _, e := range entries {
+		docs = append(docs, newDocument(e))
+	}
+	s, err := newSegment(docs)
+	if err != nil {
+		return nil, err
+	}
+	return newPart(s)
+}
+
+// Changes answers how many entries differ from what is on disk.
+func (x *Index) Changes() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	n := len(x.changed)
+	if x.base != nil {
+		n += int(x.base.gone.GetCardinality())
+	}
+	return n
+}
+
+// Flush writes the index as it is now, for whoever opens it next, with a new state.
+func (x *Index) Flush(state string) (err error) {
+	defer recovered(&err)
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.closed {
+		return ErrUnusable
+	}
+	return replace(x.dir, state, func(dir string) error {
+		var segments []segment.Segment
+		var drops []*roaring.Bitmap
+		for _, p := range x.parts() {
+			if uint64(len(p.rows)) > p.gone.GetCardinality() {
+				segments, drops = append(segments, p.Segment), append(drops, p.gone)
+			}
+		}
+		return merge(segments, drops, filepath.Join(dir, baseName))
+	})
+}
+
+// Close closes the index; what is on disk stays as it was.
+func (x *Index) Close() (err error) {
+	defer recovered(&err)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return nil
+	}
+	x.closed = true
+	for _, p := range x.parts() {
+		err = errors.Join(err, p.Close())
+	}
+	return err
+}
+
+// parts are what the index consists of now.
+func (x *Index) parts() (all []*part) {
+	for _, p := range []*part{x.base, x.over} {
+		if p != nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// replace makes an index with a new folder in the place of the one in dir, which
+// stays if that fails.
+func replace(dir, state string, fill func(dir string) error) error {
 	temp := dir + ".new"
 	if err := errors.Join(os.RemoveAll(temp), os.MkdirAll(temp, 0o700)); err != nil {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	if err := build(ctx, temp, entries); err != nil {
+	if err := fill(temp); err != nil {
 		return err
 	}
 	if err := writeSums(temp, state); err != nil {
 		return err
 	}
+	// No sync: what a power cut leaves half written does not match its sums.
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
 	return os.Rename(temp, dir)
-}
-
-func build(ctx context.Context, dir string, entries iter.Seq2[*Entry, error]) error {
-	b, err := scorch.NewBuilder(map[string]any{"path": dir, "buildPathPrefix": dir, "batchSize": batchSize, "mergeMax": 40})
-	if err != nil {
-		return err
-	}
-	documents, stop := cut(ctx, entries)
-	defer stop()
-	n := 0
-	for d := range documents {
-		if d.err != nil {
-			return d.err
-		}
-		if err := b.Index(d.document); err != nil {
-			return err
-		}
-		n++
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if n == 0 {
-		return buildEmpty(dir)
-	}
-	return b.Close()
-}
-
-// buildEmpty makes an index without documents, which Bleve's builder cannot.
-func buildEmpty(dir string) error {
-	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil { // what that has left
-		return err
-	}
-	x, err := scorch.NewScorch(scorch.Name, map[string]any{"path": dir}, nil)
-	if err == nil {
-		err = x.Open()
-	}
-	if err != nil {
-		return err
-	}
-	return x.Close()
-}
-
-// cutDocument is a document, or why there are no more.
-type cutDocument struct {
-	*document
-	err error
-}
-
-// cut reads entries and cuts them into words beside the one who writes them. stop
-// ends it and waits for that.
-func cut(ctx context.Context, entries iter.Seq2[*Entry, error]) (<-chan cutDocument, func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	out := make(chan cutDocument, 16)
-	go func() {
-		defer close(out)
-		send := func(d cutDocument) bool {
-			select {
-			case out <- d:
-				return d.err == nil
-			case <-ctx.Done():
-				return false
-			}
-		}
-		var err error
-		defer func() {
-			if err != nil {
-				send(cutDocument{err: err})
-			}
-		}()
-		defer recovered(&err)
-		for e, failed := range entries {
-			if err = failed; err != nil || !send(cutDocument{document: newDocument(e)}) {
-				return
-			}
-		}
-	}()
-	return out, func() {
-		cancel()
-		for range out {
-		}
-	}
-}
-
-// State answers what the index was built or closed with.
-func (x *Index) State() string { return x.state }
-
-// Update puts entries into the index, in the place of those with the same uid,
-// and takes others out of it.
-func (x *Index) Update(entries []*Entry, removed []datastore.UID) error {
-	if len(entries)+len(removed) == 0 {
-		return nil
-	}
-	x.updating.Lock()
-	defer x.updating.Unlock()
-	return x.live(func() error {
-		if !x.changed {
-			// From here on it is true again only when it has been closed.
-			if err := removeSums(x.dir); err != nil {
-				return err
-			}
-			x.changed = true
-		}
-		batch := bleve.NewBatch()
-		for _, e := range entries {
-			batch.Update(newDocument(e))
-		}
-		for _, uid := range removed {
-			batch.Delete(string(uid))
-		}
-		if err := x.bleve.Batch(batch); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnusable, err)
-		}
-		x.follow(entries, removed)
-		return nil
-	})
-}
-
-// Close closes the index; with another state it answers that the next time. Where
-// what has changed cannot be written it is built anew then.
-func (x *Index) Close(state string) error {
-	x.updating.Lock()
-	defer x.updating.Unlock()
-	err := x.live(x.settle)
-	if err = errors.Join(err, x.shut()); err != nil {
-		return err
-	}
-	return writeSums(x.dir, state) // Bleve writes also where nothing has changed
-}
-
-// settle waits until all is in files.
-func (x *Index) settle() error {
-	if !x.changed {
-		return nil
-	}
-	persisted := make(chan error, 1)
-	batch := bleve.NewBatch()
-	batch.SetInternal([]byte("closed"), []byte(x.state))
-	batch.SetPersistedCallback(func(err error) { persisted <- err })
-	if err := x.bleve.Batch(batch); err != nil {
-		return err
-	}
-	select {
-	case err := <-persisted:
-		return err
-	case <-x.failed:
-		return fmt.Errorf("%w: it cannot be written", ErrUnusable)
-	}
 }

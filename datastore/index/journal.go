@@ -118,7 +118,7 @@ func (j *Journal) use(ctx context.Context, do func(*Index) error) error {
 			}
 			err := do(j.index)
 			if errors.Is(err, ErrUnusable) {
-				_ = j.index.shut()
+				_ = j.index.Close()
 				j.index = nil
 			}
 			return err
@@ -197,15 +197,21 @@ func (j *Journal) Close() error {
 			return nil
 		}
 		j.hints.take()
-		// Whatever was said or not said: when it is opened again, what it has been
-		// like is what counts.
-		err := j.compare(context.Background())
 		x := j.index
-		j.index, j.store = nil, nil
-		if err != nil {
-			return errors.Join(err, x.shut())
+		var err error
+		// Little is found out again when it is opened; flash is not written for that.
+		if x.Changes() > most/8 {
+			// Whatever was said or not said: what it is like is what counts then.
+			if err = j.compare(context.Background()); err == nil && x == j.index {
+				err = x.Flush(stateOf(j.clean))
+			}
+			x = j.index
 		}
-		return x.Close(stateOf(j.clean))
+		j.index, j.store = nil, nil
+		if x != nil {
+			err = errors.Join(err, x.Close())
+		}
+		return err
 	})
 }
 
@@ -220,6 +226,8 @@ func (j *Journal) follow(ctx context.Context) error {
 	changed, stale := j.hints.take()
 	clean := j.store.CleanStamp()
 	switch {
+	case j.index.Changes() > 2*most: // each further one costs as much as all of them
+		return j.rebuild(ctx, nil)
 	case stale || opening && clean != j.clean || len(changed) > most:
 		if stale && !opening {
 			j.index.Rank(j.order(ctx)) // Sugar may have built its index anew
@@ -268,7 +276,7 @@ func (j *Journal) rebuild(ctx context.Context, progress func(int)) error {
 		j.store = store
 	}
 	if j.index != nil {
-		_ = j.index.shut()
+		_ = j.index.Close()
 		j.index = nil
 	}
 	j.hints.take()

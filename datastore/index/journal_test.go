@@ -181,7 +181,7 @@ func TestDamagedIndex(t *testing.T) {
 			if x, err := index.Open(at); !errors.Is(err, index.ErrUnusable) {
 				t.Errorf("%s, %s: %v", f.Name(), name, err)
 				if err == nil {
-					x.Close("")
+					x.Close()
 				}
 			}
 			j := open(t, dir, at)
@@ -208,8 +208,48 @@ func TestDamagedIndex(t *testing.T) {
 	}
 	copied := filepath.Join(t.TempDir(), "index")
 	must(t, os.CopyFS(copied, os.DirFS(at)))
-	if _, err := index.Open(copied); !errors.Is(err, index.ErrUnusable) {
-		t.Errorf("one that was not closed: %v", err)
+	x, err := index.Open(copied)
+	must(t, err)
+	must(t, x.Close())
+	for range 2 {
+		again := open(t, dir, copied)
+		if got, _ := find(t, again, map[string]any{"query": "tortoise"}); len(got) != 1 {
+			t.Errorf("after a power cut: %d tortoises", len(got))
+		}
+		must(t, again.Close())
+	}
+}
+
+// TestManyChanges: what has changed is written once it is much, and nothing of it is
+// asked for again then.
+func TestManyChanges(t *testing.T) {
+	j, dir, at := raw(t, 200)
+	uids, _ := find(t, j, nil)
+	must(t, os.WriteFile(dir+"/ds_clean", nil, 0o644))
+	before, err := os.ReadFile(at + "/sums")
+	must(t, err)
+	for n, changes := range []int{3, 150} {
+		for _, uid := range uids[:changes] {
+			title := filepath.Join(dir, string(uid[:2]), string(uid), "metadata", "title")
+			must(t, os.RemoveAll(title)) // not every entry has one
+			must(t, os.WriteFile(title, fmt.Appendf(nil, "walrus%d", n), 0o644))
+		}
+		must(t, os.RemoveAll(filepath.Join(dir, string(uids[199-n][:2]), string(uids[199-n]))))
+		j.Stale()
+		for range 3 {
+			found, _ := find(t, j, map[string]any{"query": fmt.Sprintf("walrus%d", n)})
+			_, total := find(t, j, nil)
+			if len(found) != changes || total != 199-n {
+				t.Fatalf("%d changes: %d found, %d in all", changes, len(found), total)
+			}
+			must(t, j.Close())
+			j = open(t, dir, at)
+		}
+		after, err := os.ReadFile(at + "/sums")
+		must(t, err)
+		if written := string(after) != string(before); written != (changes > 100) {
+			t.Errorf("%d changes: written: %v", changes, written)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 
-	"github.com/blevesearch/bleve/v2/index/scorch"
 	segment "github.com/blevesearch/scorch_segment_api/v2"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
@@ -94,37 +93,9 @@ func readRows(s segment.Segment) (rows, error) {
 	return all, nil
 }
 
-// part is a segment as it is to be searched now.
-type part struct {
-	*scorch.SegmentSnapshot
-	rows rows
-}
-
-// parts answers what the index consists of now. What is no longer part of it is
-// forgotten.
-func (x *Index) parts(snapshot *scorch.IndexSnapshot) ([]part, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	now := make(map[uint64]rows, len(x.rows))
-	var all []part
-	for _, s := range snapshot.Segments() {
-		known, ok := x.rows[s.Id()]
-		if !ok {
-			var err error
-			if known, err = readRows(s.Segment()); err != nil {
-				return nil, err
-			}
-		}
-		now[s.Id()] = known
-		all = append(all, part{s, known})
-	}
-	x.rows = now
-	return all, nil
-}
-
 // properties of a document, as they were when it was indexed.
 func (p *part) properties(number uint64) (properties map[string][]byte, err error) {
-	visitErr := p.Segment().VisitStoredFields(number, func(field string, _ byte, value []byte, _ []uint64) bool {
+	visitErr := p.VisitStoredFields(number, func(field string, _ byte, value []byte, _ []uint64) bool {
 		if field != keptField {
 			return true
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,41 +15,41 @@ import (
 
 // sumsName is the file that says that an index is whole: its version, the state
 // that whoever made it has given it, and the length and sum of every other file. It
-// is written when the index is closed and removed before it is changed.
+// is written last, and what it speaks of never changes.
 const (
 	sumsName = "sums"
-	version  = "xo-backupd index 1"
+	version  = "xo-backupd index 2"
 )
 
 // checkSums answers the state of an index whose files are what they were.
-func checkSums(dir string) (state string, err error) {
+func checkSums(dir string) (state string, files map[string]string, err error) {
 	f, err := os.Open(filepath.Join(dir, sumsName))
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(io.LimitReader(f, 1<<20))
 	next := func() string { lines.Scan(); return lines.Text() }
 	if v := next(); v != version {
-		return "", fmt.Errorf("it is of version %.40q", v)
+		return "", nil, fmt.Errorf("it is of version %.40q", v)
 	}
 	state = next()
 	want := map[string]string{}
 	for lines.Scan() {
 		sum, name, ok := strings.Cut(lines.Text(), "  ")
 		if !ok {
-			return "", errors.New("its sums cannot be read")
+			return "", nil, errors.New("its sums cannot be read")
 		}
 		want[name] = sum
 	}
 	have, err := sums(dir)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	if !maps.Equal(have, want) || len(want) == 0 {
-		return "", errors.New("its files are not what they were")
+	if !maps.Equal(have, want) {
+		return "", nil, errors.New("its files are not what they were")
 	}
-	return state, lines.Err()
+	return state, have, lines.Err()
 }
 
 // writeSums needs no sync: what a power cut leaves half written does not match.
@@ -69,13 +68,6 @@ func writeSums(dir, state string) error {
 		return err
 	}
 	return os.Rename(path+".new", path)
-}
-
-func removeSums(dir string) error {
-	if err := os.Remove(filepath.Join(dir, sumsName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // sums are the length and CRC of every file of the index.

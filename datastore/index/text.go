@@ -9,7 +9,7 @@ import (
 
 // anyOf are the documents with one of the terms.
 func (p *part) anyOf(field string, terms []string) (*roaring.Bitmap, error) {
-	dictionary, err := p.Segment().Dictionary(field)
+	dictionary, err := p.Dictionary(field)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +24,7 @@ func (p *part) anyOf(field string, terms []string) (*roaring.Bitmap, error) {
 
 // startingWith are the documents with a term that begins so.
 func (p *part) startingWith(ctx context.Context, field, prefix string) (*roaring.Bitmap, error) {
-	dictionary, err := p.Segment().Dictionary(field)
+	dictionary, err := p.Dictionary(field)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (u *union) add(term []byte) (err error) {
 
 // values adds the whole values of a property that some document has.
 func (p *part) values(field byte, seen map[string]bool) error {
-	dictionary, err := p.Segment().Dictionary(valueField)
+	dictionary, err := p.Dictionary(valueField)
 	if err != nil {
 		return err
 	}
@@ -122,9 +122,7 @@ func (p *part) values(field byte, seen map[string]bool) error {
 		if err := docs.add([]byte(entry.Term)); err != nil {
 			return err
 		}
-		if gone := p.Deleted(); gone != nil {
-			docs.all.AndNot(gone)
-		}
+		docs.all.AndNot(p.gone)
 		if !docs.all.IsEmpty() {
 			seen[entry.Term[1:]] = true
 		}
