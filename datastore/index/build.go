@@ -19,13 +19,18 @@ import (
 // ours 4 ms and 1 MB, on this machine, and thirty times the time on an XO-1.
 var zap zapx.ZapPlugin
 
+// A segment's room is guessed from the one before, for a hundred documents more than
+// there are: after an entry full of text that would be as much memory as a laptop has.
+func init() { zapx.NewSegmentBufferNumResultsBump = 0 }
+
 // baseName is the file of an index's segment.
 const baseName = "segment"
 
 const (
-	// batchSize is how many documents are in memory at once while an index is
-	// built; each may have maxWords.
-	batchSize = 64
+	// batchSize is how many documents are in memory at once while an index is built,
+	// and batchBytes how much text of them: in memory it is fifty times as much.
+	batchSize  = 64
+	batchBytes = 512 << 10
 	// mergeMost is how many files are merged at once.
 	mergeMost = 40
 )
@@ -73,6 +78,7 @@ func Build(ctx context.Context, dir, state string, entries iter.Seq2[*Entry, err
 type builder struct {
 	dir   string
 	batch []*document
+	bytes int // of its text
 	files []string
 	made  int
 }
@@ -84,7 +90,9 @@ func (b *builder) addAll(ctx context.Context, entries iter.Seq2[*Entry, error]) 
 		if d.err != nil {
 			return d.err
 		}
-		if b.batch = append(b.batch, d.document); len(b.batch) == batchSize {
+		b.batch = append(b.batch, d.document)
+		b.bytes += len(d.kept)
+		if len(b.batch) == batchSize || b.bytes > batchBytes {
 			if err := b.write(); err != nil {
 				return err
 			}
@@ -105,7 +113,7 @@ func (b *builder) write() error {
 	if err != nil {
 		return err
 	}
-	b.batch = b.batch[:0]
+	b.batch, b.bytes = b.batch[:0], 0
 	path := b.newPath()
 	if err := s.(segment.UnpersistedSegment).Persist(path); err != nil {
 		return err

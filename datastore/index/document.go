@@ -1,7 +1,10 @@
 package index
 
 import (
+	"cmp"
 	"encoding/binary"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -66,7 +69,8 @@ func newDocument(e *Entry) *document {
 		values: make(bleve.TokenFrequencies, 8),
 	}
 	sort := sortable{timestamp: none, filesize: none, creation: none}
-	for name, value := range e.Properties {
+	for _, name := range shortFirst(e.Properties) {
+		value := e.Properties[name]
 		if numbers[name] {
 			n, ok := pythonInt(value)
 			if ok {
@@ -88,6 +92,16 @@ func newDocument(e *Entry) *document {
 	d.kept = appendProperties(nil, e.Properties)
 	d.stored = append(sort.appendTo(nil), e.Extra...)
 	return d
+}
+
+// shortFirst are the names of properties, so that of an entry with too many words at
+// least its title is found.
+func shortFirst(properties map[string]string) []string {
+	names := slices.Collect(maps.Keys(properties))
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(properties[a]), len(properties[b])), cmp.Compare(a, b))
+	})
+	return names
 }
 
 // maxWords is how many words of an entry are indexed: far more than a child writes

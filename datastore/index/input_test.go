@@ -1,11 +1,14 @@
 package index_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/sugarlabs/xo-backupd/datastore"
 	"github.com/sugarlabs/xo-backupd/datastore/index"
 )
 
@@ -83,4 +86,44 @@ func FuzzFind(f *testing.F) {
 			t.Errorf("%d, %v", total, err)
 		}
 	})
+}
+
+// TestHostileList: entries full of words, as a hostile school server may list them,
+// take as much memory as the laptop has.
+func TestHostileList(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	most := uint64(0)
+	var before runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	entries := func(yield func(*index.Entry, error) bool) {
+		for n := range 30 {
+			var b strings.Builder
+			for b.Len() < 900<<10 {
+				fmt.Fprintf(&b, "%x ", r.Uint32())
+			}
+			e := &index.Entry{UID: datastore.UID(fmt.Sprintf("%036d", n)), Properties: map[string]string{"title": "hostile", "description": b.String()}}
+			if !yield(e, nil) {
+				return
+			}
+			var now runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc-min(before.HeapAlloc, now.HeapAlloc))
+		}
+	}
+	dir := t.TempDir() + "/index"
+	must(t, index.Build(t.Context(), dir, "", entries))
+	x, err := index.Open(dir)
+	must(t, err)
+	defer x.Close()
+	q, err := index.ParseQuery(map[string]any{"query": "hostile", "limit": 3})
+	must(t, err)
+	if page, total, err := x.Find(t.Context(), q); err != nil || total != 30 || len(page) != 3 {
+		t.Errorf("%d of %d, %v", len(page), total, err)
+	}
+	if most > 100<<20 {
+		t.Errorf("%d MiB of memory", most>>20)
+	}
+	t.Logf("%d MiB of memory", most>>20)
 }
