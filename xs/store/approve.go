@@ -130,13 +130,18 @@ func manySigns(id AccountID, found []*Claim, strangers []Request) error {
 	return e
 }
 
+// Grant is a claim that was granted, with its account.
+type Grant struct {
+	Account AccountID
+	Claim   Claim
+}
+
 // ApproveAll lets in all that wait and are recognised as the machine that wrote.
-func (s *Store) ApproveAll(ctx context.Context) (granted map[AccountID][]Claim, err error) {
+func (s *Store) ApproveAll(ctx context.Context) (granted []Grant, err error) {
 	ids, err := s.Accounts()
 	if err != nil {
 		return nil, err
 	}
-	granted = map[AccountID][]Claim{}
 	var failed error
 	for _, id := range ids {
 		a, err := s.Account(id)
@@ -150,7 +155,7 @@ func (s *Store) ApproveAll(ctx context.Context) (granted map[AccountID][]Claim, 
 		c, err := s.approveWriter(ctx, id)
 		failed = errors.Join(failed, err)
 		if c != nil {
-			granted[id] = append(granted[id], *c)
+			granted = append(granted, Grant{id, *c})
 		}
 	}
 	return granted, failed

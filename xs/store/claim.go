@@ -96,7 +96,8 @@ func checkWords(uuid, nick string) error {
 	return nil
 }
 
-func fingerprint(line string) string {
+// Fingerprint is how people tell keys apart; line is as in authorized_keys.
+func Fingerprint(line string) string {
 	key, err := ParseKey(line)
 	if err != nil {
 		return ""
@@ -275,7 +276,7 @@ func (a *Account) cameBack(key string, now int64) {
 			// The machine that was replaced: it reads, as it may.
 			if c.Back == 0 {
 				c.Back = now
-				a.note(Event{Time: now, Event: "former machine came back", Claim: string(c.ID), Serial: a.Keys[i].Serial, Key: fingerprint(key)})
+				a.note(Event{Time: now, Event: "former machine came back", Claim: string(c.ID), Serial: a.Keys[i].Serial, Key: Fingerprint(key)})
 			}
 			return
 		}

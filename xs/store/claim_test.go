@@ -588,7 +588,7 @@ func TestOpen(t *testing.T) {
 	stranger := machine("SHC00000009", "u9", 9)
 	b.claim(stranger, ben, Approval)
 	granted, err := b.ApproveAll(t.Context())
-	if err != nil || len(granted) != 1 || len(granted[b.id]) != 1 || granted[b.id][0].State != Granted {
+	if err != nil || len(granted) != 1 || granted[0].Account != b.id || granted[0].Claim.State != Granted {
 		t.Errorf("%+v %v", granted, err)
 	}
 	if err := b.OpenFor(t.Context(), time.Hour); err != nil {

@@ -36,7 +36,7 @@ func (a *Account) note(e Event) { a.events = append(a.events, e) }
 // noteClaim does so for what happens to a claim.
 func (a *Account) noteClaim(now int64, event string, c *Claim, by How) {
 	a.note(Event{Time: now, Event: event, Claim: string(c.ID), Serial: c.Serial, UUID: c.UUID, Nick: c.Nick, Sign: c.Sign,
-		By: by, Key: fingerprint(c.Key)})
+		By: by, Key: Fingerprint(c.Key)})
 }
 
 // writeEvents appends to the account's history, durably. It comes before the

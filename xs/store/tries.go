@@ -63,7 +63,7 @@ func (t tried) wait(now int64) time.Duration {
 // names by which a machine's tries are counted: its key can be new each time, and
 // so can what it says of itself.
 func (c Claimant) names() []string {
-	names := []string{"key " + fingerprint(keyLine(c.Key))}
+	names := []string{"key " + Fingerprint(keyLine(c.Key))}
 	if c.Speaks() {
 		names = append(names, "machine "+string(c.Serial)+" "+strings.ToLower(c.UUID))
 	}
