@@ -88,6 +88,10 @@ func (s *Store) answer(ctx context.Context, id AccountID, word string, states []
 			if err != nil {
 				return err
 			}
+			if c.State == Granted {
+				answered = *c // a cut left the request behind
+				return nil
+			}
 			found = []*Claim{c}
 		}
 		// do may move what it is given.

@@ -64,6 +64,7 @@ type Claim struct {
 const (
 	maxClaims  = 64
 	maxWaiting = 16
+	maxGranted = 8
 	// waitTime is how long a request may wait, and a code be used; noTime is how
 	// long a no counts. Both in seconds.
 	waitTime = 7 * 24 * 3600
@@ -140,6 +141,7 @@ func (a *Account) enter(c Claim, now int64) (*Claim, error) {
 	}
 	// A request that nobody answered makes room, and so do the oldest of too many.
 	a.Claims = slices.DeleteFunc(a.Claims, func(k Claim) bool { return k.State == Waits && !k.current(now) })
+	a.forget(maxGranted - 1)
 	a.shed(maxWaiting-1, func(k Claim) bool { return k.State == Waits })
 	a.shed(maxClaims-1, func(k Claim) bool { return true })
 	if len(a.Claims) >= maxClaims {
@@ -168,6 +170,45 @@ func (a *Account) shed(most int, of func(Claim) bool) {
 		n--
 		return true
 	})
+}
+
+// forget drops the oldest claims that others followed, until no more than most are
+// granted, and the keys that came by them: a laptop may be set up anew each month.
+func (a *Account) forget(most int) {
+	for {
+		n, oldest := 0, -1
+		for i, c := range a.Claims {
+			if c.State != Granted {
+				continue
+			}
+			n++
+			if next, ok := a.formerOf(c.Key); ok && next != "" && oldest < 0 {
+				oldest = i
+			}
+		}
+		if n <= most || oldest < 0 {
+			return
+		}
+		c := a.Claims[oldest]
+		next, _ := a.formerOf(c.Key)
+		for i := range a.Keys {
+			if a.Keys[i].Former == c.ID {
+				a.Keys[i].Former = next
+			}
+		}
+		a.Keys = slices.DeleteFunc(a.Keys, func(k Key) bool { return k.Claim == c.ID })
+		a.Claims = slices.Delete(a.Claims, oldest, oldest+1)
+	}
+}
+
+// formerOf answers by which claim the key became a former one, if it is there.
+func (a *Account) formerOf(key string) (ClaimID, bool) {
+	for _, k := range a.Keys {
+		if k.Key == key {
+			return k.Former, true
+		}
+	}
+	return "", false
 }
 
 // grant lets the claim's key in: its machine is the one that writes from now on.
@@ -219,12 +260,7 @@ func (a *Account) grant(c *Claim, by How, now int64) error {
 // suspend takes the claim out of effect: things are as if it had not been granted.
 func (a *Account) suspend(c *Claim, to State, now int64) {
 	// If another claim came since, that one is what the keys of before gave way to.
-	var next ClaimID
-	for _, k := range a.Keys {
-		if k.Key == c.Key {
-			next = k.Former
-		}
-	}
+	next, _ := a.formerOf(c.Key)
 	for i := range a.Keys {
 		k := &a.Keys[i]
 		if k.Former == c.ID {

@@ -175,7 +175,9 @@ func (s *Store) claimKnown(ctx context.Context, id AccountID, c Claimant, sign s
 			return err
 		}
 		if claim.State == Waits && how == Automatic {
+			id := claim.ID
 			err = a.grant(claim, by, now)
+			claim = a.claim(id) // which may have moved
 			a.Aliases = slices.DeleteFunc(a.Aliases, func(o Machine) bool { return by == ByAlias && o.Serial == c.Serial })
 		}
 		out = claim.outcome(id)

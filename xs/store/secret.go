@@ -67,7 +67,7 @@ func sign(secret []byte, key, account string) string {
 	n := binary.BigEndian.Uint32(mac.Sum(nil))
 	var words []string
 	for range 3 {
-		words = append(words, signWords[int(n)%len(signWords)])
+		words = append(words, signWords[n%uint32(len(signWords))])
 		n /= uint32(len(signWords))
 	}
 	return strings.Join(words, " ")
