@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,5 +136,35 @@ func TestTries(t *testing.T) {
 		if n%1000 == 0 {
 			try(Claimant{Key: testKey(10_000 + n)}, wrong)
 		}
+	}
+}
+
+// Many laptops with the same code at once, in two processes: it lets in one.
+func TestCodeOnce(t *testing.T) {
+	b := newClaimBed(t)
+	code := must[wire.Code](t)(b.NewCode(t.Context(), b.id))
+	second := testStore(t, b.Dir())
+	second.now = b.Store.now
+	var in atomic.Int32
+	var wg sync.WaitGroup
+	for n := range 8 {
+		s := []*Store{b.Store, second}[n%2]
+		wg.Go(func() {
+			c := Claimant{Key: testKey(100 + n), From: "10.0.0.1"}
+			out, err := s.Claim(t.Context(), c, "", code, Automatic)
+			switch {
+			case err == nil && out.State == Granted:
+				in.Add(1)
+			case !errors.Is(err, ErrCode):
+				t.Errorf("%+v %v", out, err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := in.Load(); n != 1 {
+		t.Errorf("it let in %d", n)
+	}
+	if a := mustAccount(t, second, b.id); len(a.Keys) != 2 || len(a.Codes) != 0 {
+		t.Errorf("%+v", a)
 	}
 }

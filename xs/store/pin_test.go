@@ -152,3 +152,34 @@ func (b *claimBed) answer(how string) {
 		b.t.Fatal(err)
 	}
 }
+
+// A cut between the pin and the snapshot that it is for: nothing is lost, and the
+// next backup goes on. A confirmation and a new record take no pin away.
+func TestPinCut(t *testing.T) {
+	dir := t.TempDir()
+	s := testStore(t, dir)
+	f := testFolder(t, s)
+	full := mustBackup(t, f, testTree(8)).Snapshot.ID
+	s.step = func(name string) {
+		if name == "pinned" {
+			panic("cut")
+		}
+	}
+	func() {
+		defer func() { recover() }()
+		backup(f, testTree(2))
+	}()
+	s = testStore(t, dir)
+	g := must[*Folder](t)(s.Folder(f.ID))
+	defer g.Close()
+	if got := pinned(t, g); !slices.Equal(got, []string{full}) {
+		t.Errorf("%v", got)
+	}
+	if taken := mustBackup(t, g, testTree(8)); !taken.Confirmed || taken.Snapshot.ID != full {
+		t.Errorf("%+v", taken)
+	}
+	mustBackup(t, g, testTree(2))
+	if got := pinned(t, g); !slices.Equal(got, []string{full}) {
+		t.Errorf("%v", got)
+	}
+}
