@@ -34,4 +34,5 @@ const (
 	CommandBackup  = "backup"
 	CommandRestore = "restore" // followed by a path that the api has answered
 	CommandAPI     = "api"
+	CommandClaim   = "claim" // the only one of the user ClaimUser
 )

@@ -80,6 +80,7 @@ const (
 	RefusedNoSnapshot    = "no-snapshot"    // what was asked for does not exist
 	RefusedNoEntry       = "no-entry"       // the snapshot does, and has no such entry
 	RefusedInput         = "input"          // what the XO sent breaks the rules
+	RefusedClaim         = "claim"          // the code is not right, or no more
 	RefusedDamaged       = "damaged"        // the snapshot that was asked for: nobody can tell what is in it
 	RefusedFailed        = "failed"         // anything else on the XS's side: come again
 )
@@ -105,6 +106,11 @@ type Snapshot struct {
 	Account   string `json:"account"`
 	Machine   string `json:"machine,omitempty"` // the serial it came from
 	Digest    string `json:"digest"`
+	// Claim is the claim by which the key of this backup had been let in, if any.
+	Claim string `json:"claim,omitempty"`
+	// Pinned: the next one held less than half of it, or came from a machine that
+	// had just been let in. It is kept, and offered first, until a PinAnswer.
+	Pinned bool `json:"pinned,omitempty"`
 }
 
 // Entry is one line of GET /snapshots/ID/entries: what the XO needs to decide

@@ -133,6 +133,7 @@ func (s *session) apiHandler() http.Handler {
 	handle("GET /snapshots/{id}/entries/{file}", withSnapshot(getFile))
 	handle("POST /keys", s.postKeys)
 	handle("POST /saved", s.postSaved)
+	handle("POST /pins", s.postPins)
 	handle("/", func(_ http.ResponseWriter, req *http.Request, _ *store.Folder) error {
 		return &notFound{req.Method + " " + req.URL.Path}
 	})
@@ -284,6 +285,25 @@ func (s *session) postKeys(w http.ResponseWriter, req *http.Request, _ *store.Fo
 		return err
 	}
 	s.log.Info("key added", "serial", serial, "kind", key.Type(), "by", via.Kind)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// postPins is told that a person has answered the offer of what is pinned.
+func (s *session) postPins(w http.ResponseWriter, req *http.Request, _ *store.Folder) error {
+	var body wire.PinAnswer
+	req.Body = http.MaxBytesReader(w, req.Body, wire.MaxLine)
+	if err := readBody(w, req, &body); err != nil {
+		return err
+	}
+	_, via, err := s.find()
+	if err != nil {
+		return err
+	}
+	if err := s.Store.AnswerPin(req.Context(), s.account, via, body); err != nil {
+		return err
+	}
+	s.log.Info("pins answered", "answer", body.Answer, "snapshot", cut(body.Snapshot))
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

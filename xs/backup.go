@@ -83,7 +83,7 @@ func (s *session) checkRequest(req wire.BackupRequest) *wire.Refusal {
 }
 
 func (s *session) confirm(locked *store.Locked) word {
-	confirmed, err := locked.Confirm()
+	confirmed, err := locked.Confirm(s.key.Claim)
 	if err != nil {
 		// The Journal is safe all the same; only the note of it is older.
 		s.log.Error("confirmation not written", "snapshot", confirmed.ID, "error", err)
@@ -124,7 +124,7 @@ func (s *session) pull(locked *store.Locked, req wire.BackupRequest) word {
 		return s.broken(locked, err)
 	}
 	moved := time.Now()
-	taken, err := locked.Take(s.work, store.Offer{Digest: req.Digest, Machine: s.key.Serial}, s.verified())
+	taken, err := locked.Take(s.work, store.Offer{Digest: req.Digest, Machine: s.key.Serial, Claim: s.key.Claim}, s.verified())
 	if err != nil {
 		return s.broken(locked, err)
 	}

@@ -3,7 +3,10 @@ package xs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/sugarlabs/xo-backupd/xs/store"
 )
 
 // Config is what an administrator may set. Names in the file, the environment
@@ -27,6 +30,9 @@ type Config struct {
 	MaxFiles int `koanf:"max_files"`
 	// MaxAccounts bounds how many accounts registration makes.
 	MaxAccounts int `koanf:"max_accounts"`
+	// Reflash is how a machine that is recognised, and has another key than before,
+	// is let in again: one of store.Policies.
+	Reflash string `koanf:"reflash"`
 
 	// SessionTimeout ends a session that takes longer.
 	SessionTimeout time.Duration `koanf:"session_timeout"`
@@ -52,7 +58,7 @@ func Defaults() Config {
 	return Config{
 		Root: "/var/lib/xs-backupd", HTTP: ":80", Registration: ":8080", SSH: ":8022",
 		MaxSessions: 10, MaxLoad: 8, MinFreeMB: 512, MinFreeInodes: 20_000,
-		AccountQuotaMB: 16 << 10, MaxFiles: 200_000, MaxAccounts: 5_000,
+		AccountQuotaMB: 16 << 10, MaxFiles: 200_000, MaxAccounts: 5_000, Reflash: string(store.Automatic),
 		SessionTimeout: 6 * time.Hour, RetryAfter: 5 * time.Minute,
 		HandshakeTimeout: 30 * time.Second, Keepalive: 20 * time.Second, IdleTimeout: 10 * time.Minute,
 		MaxConnections: 1_000, MaxUnauthenticated: 100, Drain: 10 * time.Second,
@@ -104,10 +110,15 @@ func Allowed(key string) string {
 	return ""
 }
 
+func (c Config) policy() store.Policy { return store.Policy(c.Reflash) }
+
 // Check answers what is wrong with the values, by name.
 func (c Config) Check() error {
 	if c.Root == "" {
 		return errors.New("root is empty")
+	}
+	if !slices.Contains(store.Policies(), c.policy()) {
+		return fmt.Errorf("reflash is %.40q; allowed are %s, %s and %s", c.Reflash, store.Automatic, store.Approval, store.CodeOnly)
 	}
 	for _, b := range c.bounds() {
 		if !b.ok {

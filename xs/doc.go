@@ -2,7 +2,8 @@
 //
 //	http          may I back up here, and where? (no secrets)
 //	registration  Sugar's XML-RPC: makes an account for a new laptop
-//	ssh           sessions: backup, restore, api, and stock rsync for reading
+//	ssh           sessions: backup, restore, api, and stock rsync for reading;
+//	              and, as the user claim, a way back for a laptop that has no key
 //
 // # A backup, from the outside in
 //
@@ -17,7 +18,7 @@
 // # Invariants
 //
 //   - An account comes from the key that opened the connection, never from what
-//     is said later. No path is made of anything but parsed names.
+//     is said later. Who comes to claim has none, and may only ask for one. No path is made of anything but parsed names.
 //   - Each connection, session and child has a bound on time and number, and no
 //     account has more than a share of each. To close a channel is to ask its
 //     peer: what must end ends here, by a context, and then the connection.

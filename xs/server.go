@@ -41,6 +41,7 @@ type running struct {
 	// large requests that are in memory at once.
 	apis, connections *share
 	bodies            chan struct{}
+	guesses           *guesses
 	ending            context.Context // ends when the server is to end
 }
 
@@ -49,7 +50,7 @@ type running struct {
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	r := &running{Server: s, room: newRoom(s.Store.Dir(), s.Config),
 		sshPort: port(l.SSH), regPort: port(l.Registration),
-		apis: newShare(apisOfOne), connections: newShare(max(1, s.Config.MaxConnections/connectionsOfOne)), bodies: make(chan struct{}, maxBodies)}
+		apis: newShare(apisOfOne), connections: newShare(max(1, s.Config.MaxConnections/connectionsOfOne)), bodies: make(chan struct{}, maxBodies), guesses: newGuesses()}
 	defer l.HTTP.Close()
 	defer l.Registration.Close()
 	defer l.SSH.Close()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"syscall"
@@ -115,6 +116,9 @@ func execOf(req *ssh.Request) (string, bool) {
 }
 
 func (s *session) exec(ctx context.Context, command string) (status uint32) {
+	if s.claiming() {
+		return s.execClaim(ctx, command)
+	}
 	name, arg, _ := strings.Cut(command, " ")
 	var err error
 	if s.caller, s.key, err = s.connection.find(); err != nil {
@@ -275,6 +279,8 @@ func (s *session) refusal(err error) *wire.Refusal {
 		moved *transfer.Error
 		tree  *store.TreeError
 		name  *store.NameError
+		typed *wire.CodeError
+		tries *store.TriesError
 		bad   *datastore.DamagedError
 		lost  *store.DamagedError
 		code  = wire.RefusedFailed
@@ -286,12 +292,20 @@ func (s *session) refusal(err error) *wire.Refusal {
 		return &wire.Refusal{Code: wire.RefusedInput, Message: tree.Error()}
 	case errors.As(err, &name):
 		return &wire.Refusal{Code: wire.RefusedInput, Message: name.Error()}
+	case errors.As(err, &typed):
+		return &wire.Refusal{Code: wire.RefusedInput, Message: typed.Error()}
+	case errors.As(err, &tries):
+		return &wire.Refusal{Code: wire.RefusedClaim, Message: tries.Error(), RetryAfter: int(math.Ceil(tries.Wait.Seconds()))}
+	case errors.Is(err, store.ErrCode):
+		return &wire.Refusal{Code: wire.RefusedClaim, Message: store.ErrCode.Error()}
+	case errors.Is(err, store.ErrFull):
+		return &wire.Refusal{Code: wire.RefusedFull, Message: err.Error()}
 	case errors.As(err, &lost):
 		return &wire.Refusal{Code: wire.RefusedDamaged,
 			Message: fmt.Sprintf("The backup %s is damaged at school: choose another one, and tell whoever looks after the server.", lost.Snapshot)}
 	case errors.Is(err, store.ErrNoAccount), errors.Is(err, errDenied):
 		return notRegistered()
-	case errors.Is(err, store.ErrReadsOnly):
+	case errors.Is(err, store.ErrReadsOnly), errors.Is(err, store.ErrNotWriter):
 		return &wire.Refusal{Code: wire.RefusedReadOnly, Message: err.Error()}
 	case errors.Is(err, store.ErrNoSnapshot):
 		return &wire.Refusal{Code: wire.RefusedNoSnapshot, Message: err.Error()}

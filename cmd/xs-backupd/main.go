@@ -86,6 +86,7 @@ each snapshot is a complete copy that has been verified.
   xs-backupd serve                       serve, until SIGTERM
   xs-backupd accounts                    who is there, and how old the last backup is
   xs-backupd snapshots SHC02500FAB       what is kept of one child
+  xs-backupd approve SHC02500FAB         let in the laptop that waits for it
   xs-backupd verify                      re-read everything and compare
 
 The verbs work while the server runs or not. Settings come from
@@ -106,7 +107,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration.`,
 	flags := root.PersistentFlags()
 	flags.String("root", "", "folder that holds the accounts (default "+defaultRoot()+")")
 	flags.String("config", "", "configuration file (default "+configFile+", if it is there)")
-	root.AddCommand(p.serve(), p.accounts(), p.snapshots(), p.verify(), p.status())
+	root.AddCommand(p.serve(), p.accounts(), p.snapshots(), p.approve(), p.code(), p.alias(), p.verify(), p.status())
 	return root
 }
 

@@ -76,6 +76,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"accounts", "--config", file("max_sessions = 1.5")}, nil, 2, "max_sessions"},
 		{[]string{"accounts", "--config", file("max_files = 99999999999999999999")}, nil, 2, "config.toml"},
 		{[]string{"accounts", "--config", file("root = 5")}, nil, 2, "root"},
+		{[]string{"accounts", "--config", file("reflash = \"never\"")}, nil, 2, "allowed are automatic, approval and code"},
+		{[]string{"accounts"}, []string{"XS_BACKUPD_REFLASH=code", "XS_BACKUPD_ROOT=" + root}, 0, "ACCOUNT"},
 		{[]string{"accounts", "--config", file("drain = 20")}, nil, 2, "drain"},
 		{[]string{"accounts", "--config", file("drain = \"-1s\"")}, nil, 2, "drain"},
 		{[]string{"accounts", "--config", file("max_load = \"high\"")}, nil, 2, "max_load"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -70,106 +69,6 @@ func plain(s string) string {
 		}
 		return r
 	}, s)
-}
-
-type accountLine struct {
-	Account    store.AccountID `json:"account"`
-	Nick       string          `json:"nick"`
-	Created    int64           `json:"created"`
-	Machines   []store.Machine `json:"machines"`
-	Keys       int             `json:"keys"`
-	Snapshots  int             `json:"snapshots"`
-	LastBackup int64           `json:"last_backup"`
-	Entries    int             `json:"entries"`
-	Bytes      int64           `json:"bytes"`
-	// Problem says why the rest is not known.
-	Problem string `json:"problem,omitempty"`
-}
-
-func (p *program) accounts() *cobra.Command {
-	return p.verb("accounts", "List the accounts: one for each child", `accounts lists who is registered, the laptop that writes each account, how many
-snapshots there are, and when the last backup was made or confirmed.`,
-		noArgs, func(cmd *cobra.Command, _ xs.Config, s *store.Store, _ []string) error {
-			list, err := accountLines(s)
-			if err != nil {
-				return err
-			}
-			if p.json {
-				err = array(p, list)
-			} else {
-				var rows [][]string
-				for _, a := range list {
-					rows = append(rows, a.row())
-				}
-				err = p.table([]string{"ACCOUNT", "NICK", "LAPTOP", "SNAPSHOTS", "LAST BACKUP", "ENTRIES", "SIZE"}, rows)
-			}
-			if err != nil {
-				return err
-			}
-			return p.sayUnreadable(list)
-		})
-}
-
-func (a accountLine) row() []string {
-	if a.Problem != "" {
-		return []string{string(a.Account), "-", "-", "-", "-", "-", "-"}
-	}
-	writer := "-"
-	for _, m := range a.Machines {
-		if m.Writes && m.Serial != "" {
-			writer = string(m.Serial)
-		}
-	}
-	return []string{string(a.Account), plain(a.Nick), writer, fmt.Sprint(a.Snapshots),
-		when(a.LastBackup), fmt.Sprint(a.Entries), wire.Size(uint64(a.Bytes))}
-}
-
-// accountLines describes all accounts. One that cannot be read hides no other.
-func accountLines(s *store.Store) ([]accountLine, error) {
-	ids, err := s.Accounts()
-	if err != nil {
-		return nil, err
-	}
-	var list []accountLine
-	for _, id := range ids {
-		line, err := describe(s, id)
-		if errors.Is(err, store.ErrNoAccount) {
-			continue // it went meanwhile
-		}
-		if err != nil {
-			line = accountLine{Account: id, Machines: []store.Machine{}, Problem: err.Error()}
-		}
-		list = append(list, line)
-	}
-	return list, nil
-}
-
-func describe(s *store.Store, id store.AccountID) (accountLine, error) {
-	a, err := s.Account(id)
-	if err != nil {
-		return accountLine{}, err
-	}
-	snaps, err := snapshotsOf(s, id)
-	if err != nil {
-		return accountLine{}, err
-	}
-	line := accountLine{Account: id, Nick: a.Nick, Created: a.Created, Machines: a.Machines, Keys: len(a.Keys), Snapshots: len(snaps)}
-	if len(snaps) > 0 {
-		line.LastBackup, line.Entries, line.Bytes = snaps[0].Confirmed, snaps[0].Entries, snaps[0].Bytes
-	}
-	return line, nil
-}
-
-// sayUnreadable is an error if some accounts could not be read, which it says.
-func (p *program) sayUnreadable(list []accountLine) error {
-	var err error
-	for _, a := range list {
-		if a.Problem != "" {
-			fmt.Fprintf(p.log, "xs-backupd: account %s cannot be read: %s\n", a.Account, plain(a.Problem))
-			err = errSilent
-		}
-	}
-	return err
 }
 
 func snapshotsOf(s *store.Store, id store.AccountID) ([]wire.Snapshot, error) {

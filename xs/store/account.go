@@ -20,6 +20,19 @@ type Account struct {
 	Created  int64     `json:"created"` // Unix seconds
 	Machines []Machine `json:"machines"`
 	Keys     []Key     `json:"keys"`
+	// Claims wait, or were decided: the oldest first.
+	Claims []Claim `json:"claims,omitempty"`
+	// Aliases are machines that an administrator named: they are let in when they
+	// ask. An empty uuid stands for that of the first that does.
+	Aliases []Machine `json:"aliases,omitempty"`
+	// Codes that have not been used.
+	Codes []CodeHash `json:"codes,omitempty"`
+	// Pins are snapshots that are kept until a person has answered the offer of them.
+	Pins []string `json:"pins,omitempty"`
+	// Answered is the newest claim by which a person has answered.
+	Answered ClaimID `json:"answered,omitempty"`
+
+	events []Event // of the change that is being made
 }
 
 const accountFormat = 1
@@ -49,6 +62,11 @@ type Key struct {
 	Kind   Kind   `json:"kind"`
 	Serial Serial `json:"serial"` // the machine that it belongs to
 	Added  int64  `json:"added"`
+	// Claim is the claim that let it in, or the key that let it in.
+	Claim ClaimID `json:"claim,omitempty"`
+	// Former is the claim by which another machine, or another key of the same,
+	// took its place. It reads, and no longer writes.
+	Former ClaimID `json:"former,omitempty"`
 }
 
 // Bounds that no honest account comes near.
@@ -59,19 +77,31 @@ const (
 	maxUUID     = 64
 )
 
-// FindKey answers which of the account's keys this one is.
+// FindKey answers which of the account's keys this one is, and whether it is let in.
 func (a *Account) FindKey(key ssh.PublicKey) (Key, bool) {
 	line := keyLine(key)
 	i := slices.IndexFunc(a.Keys, func(k Key) bool { return k.Key == line })
 	if i < 0 {
 		return Key{}, false
 	}
-	return a.Keys[i], true
+	return a.Keys[i], a.lets(a.Keys[i])
+}
+
+// lets tells whether a key is let in: not, if its claim is frozen.
+func (a *Account) lets(k Key) bool {
+	if k.Claim == "" {
+		return true
+	}
+	c := a.claim(k.Claim)
+	return c != nil && c.State == Granted
 }
 
 // MayWrite tells whether backups over this key are taken: the profile's own
-// key may, and those of the machine that writes.
+// key may, and those of the machine that writes, unless a claim took their place.
 func (a *Account) MayWrite(k Key) bool {
+	if k.Former != "" || !a.lets(k) {
+		return false
+	}
 	return k.Kind == Owner || slices.ContainsFunc(a.Machines, func(m Machine) bool {
 		return m.Writes && m.Serial == k.Serial
 	})

@@ -15,7 +15,7 @@ import (
 func mkfifo(name string) error { return unix.Mkfifo(name, 0o644) }
 
 // steps of making a snapshot, in order.
-var steps = []string{"begun", "half linked", "linked", "manifest written", "record written", "synced",
+var steps = []string{"pinned", "begun", "half linked", "linked", "manifest written", "record written", "synced",
 	"renamed", "folder synced", "latest moved"}
 
 const cutEnv = "XS_STORE_TEST_CUT"

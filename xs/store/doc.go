@@ -1,7 +1,8 @@
 // Package store keeps what a school server (XS) knows of its children, as
 // plain files that any administrator can read, copy and back up:
 //
-//	ROOT/ACCOUNT/account.json   the account: nick, machines, keys
+//	ROOT/ACCOUNT/account.json   the account: nick, machines, keys, claims, pins
+//	ROOT/ACCOUNT/history.jsonl  a line for each time that somebody was let in, or turned away
 //	ROOT/ACCOUNT/current/       the last copy that rsync made; may be half of anything
 //	ROOT/ACCOUNT/snapshots/ID/  a complete, verified copy, hard-linked
 //	                ID.manifest what sha256sum -c reads, run inside ID/
@@ -10,11 +11,15 @@
 //	                ID.damaged  what the last verification found damaged, if anything
 //	ROOT/ACCOUNT/latest         a link to the newest snapshot
 //	ROOT/.xs/                   the server's own: its key, the accounts in the making,
-//	                            and accounts.log, by which running servers learn
-//	                            of changes that other processes make
+//	                            accounts.log, by which running servers learn of
+//	                            changes that other processes make, and what claims need:
+//	                            claims.key, claims.json (machines that nobody knows),
+//	                            tries.json (wrong codes), open.json (--all --for)
 //
 // Words: an account is a child, whatever machines it has had. A machine is a
-// serial and a uuid. A folder is an account's folder, opened. A snapshot is
+// serial and a uuid, and is recognised by both together. A claim is a key that
+// asks to be let into an account, and what became of that. A pin keeps a snapshot
+// until a person has answered the offer of it. A folder is an account's folder, opened. A snapshot is
 // named by an ID, or by "latest".
 //
 // Invariants:
@@ -31,6 +36,11 @@
 //     neither confirmed nor taken over into another snapshot.
 //   - A file in a snapshot is never written again. current shares inodes with
 //     the snapshots, and its files are replaced, never changed.
+//   - A claim that was granted removes no key: those of before are former, and
+//     write no more. If the same machine comes again with one of them, the claim
+//     is frozen: things are as before it until a person decides. Each claim can be
+//     taken back, whatever came after it.
+//   - What happens to a claim is in the history before it happens.
 //   - seq orders the snapshots, whatever the clocks said.
 //   - Who changes current or snapshots holds the Lock; who changes account.json
 //     holds another, and that of accounts.log. All are flocks, so the server and

@@ -75,6 +75,9 @@ func (f *Folder) Snapshots() ([]wire.Snapshot, error) {
 		}
 		list = append(list, rec)
 	}
+	if err := f.withPins(list); err != nil {
+		return nil, err
+	}
 	slices.SortFunc(list, func(a, b wire.Snapshot) int {
 		switch {
 		case a.Seq > b.Seq:
@@ -111,6 +114,7 @@ func (f *Folder) writeRecord(rec wire.Snapshot) error {
 }
 
 func encodeRecord(rec wire.Snapshot) ([]byte, error) {
+	rec.Pinned = false // account.json says that
 	b, err := json.Marshal(rec)
 	return append(b, '\n'), err
 }
@@ -140,6 +144,11 @@ func (f *Folder) Snapshot(ref string) (*Snapshot, error) {
 		if err != nil {
 			return nil, err
 		}
+		one := []wire.Snapshot{rec}
+		if err := f.withPins(one); err != nil {
+			return nil, err
+		}
+		rec = one[0]
 	}
 	root, err := f.root.OpenRoot(snapshotsDir + "/" + rec.ID)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -255,8 +264,12 @@ func (l *Locked) pointLatest(id string) error {
 	return replaceLink(l.root, target, latestLink)
 }
 
-// Confirm notes that the Journal is, now, what the newest snapshot holds.
-func (l *Locked) Confirm() (wire.Snapshot, error) {
+// Confirm notes that the Journal is, now, what the newest snapshot holds; claim is
+// that of the key which says so. Who was let in and has all of it has lost nothing.
+func (l *Locked) Confirm(claim ClaimID) (wire.Snapshot, error) {
+	if claim != "" {
+		l.newest.Claim = string(claim)
+	}
 	// A clock that jumped back must not make the snapshot look older.
 	l.newest.Confirmed = max(l.newest.Confirmed, l.store.now().Unix())
 	return l.newest, l.writeRecord(l.newest)

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/wire"
@@ -81,13 +80,4 @@ func newAccountID() AccountID {
 	var b [8]byte
 	rand.Read(b[:]) // never fails
 	return AccountID("account-" + hex.EncodeToString(b[:]))
-}
-
-const emptyUUID = "00000000-0000-0000-0000-000000000000"
-
-// Speaks tells whether serial and uuid say which machine this is: Sugar sends
-// SHF00000000 and a zero uuid where it cannot tell.
-func (m Machine) Speaks() bool {
-	return m.Serial != "" && m.Serial != "SHF00000000" && m.UUID != emptyUUID &&
-		strings.Trim(m.UUID, "0-") != ""
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -28,7 +29,7 @@ type index struct {
 	accounts map[word][]AccountID
 }
 
-// word stands for a key or a serial.
+// word stands for a key, a serial or a code.
 type word [16]byte
 
 func wordOf(kind, s string) word {
@@ -36,18 +37,30 @@ func wordOf(kind, s string) word {
 	return word(sum[:])
 }
 
-func keyWord(line string) word { return wordOf("key", line) }
-func serialWord(s Serial) word { return wordOf("serial", string(s)) }
+func keyWord(line string) word  { return wordOf("key", line) }
+func serialWord(s Serial) word  { return wordOf("serial", string(s)) }
+func codeWord(hash string) word { return wordOf("code", hash) }
 
 func (a *Account) words() []word {
 	var words []word
 	for _, k := range a.Keys {
 		words = append(words, keyWord(k.Key))
 	}
-	for _, m := range a.Machines {
+	for _, m := range slices.Concat(a.Machines, a.Aliases) {
 		words = append(words, serialWord(m.Serial))
 	}
-	return words
+	for _, c := range a.Claims {
+		words = append(words, keyWord(c.Key))
+		if c.Code != "" {
+			words = append(words, codeWord(c.Code))
+		}
+	}
+	for _, c := range a.Codes {
+		words = append(words, codeWord(c.Hash))
+	}
+	// Each once: an account is not several that have the same.
+	slices.SortFunc(words, func(x, y word) int { return bytes.Compare(x[:], y[:]) })
+	return slices.Compact(words)
 }
 
 // mark changes when accounts do: the log when one of us changes them, the root's

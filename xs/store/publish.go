@@ -12,12 +12,16 @@ import (
 
 // publish makes the snapshot of t.links, whose sums are t.sums. Until the
 // rename nothing has its name; after it, everything of it is on the disk.
-func (t *taking) publish(ctx context.Context, machine Serial) (wire.Snapshot, error) {
+func (t *taking) publish(ctx context.Context, o Offer) (wire.Snapshot, error) {
 	now := t.store.now()
-	rec, err := t.newRecord(now, machine)
+	rec, err := t.newRecord(now, o)
 	if err != nil {
 		return rec, err
 	}
+	if err := t.pinBefore(ctx, rec); err != nil {
+		return rec, err
+	}
+	t.store.step("pinned")
 	temp := snapshotsDir + "/" + tempName()
 	beside := snapshotsDir + "/" + rec.ID
 	err = t.assemble(ctx, temp, beside, rec)
@@ -43,13 +47,13 @@ func (t *taking) publish(ctx context.Context, machine Serial) (wire.Snapshot, er
 	return rec, nil
 }
 
-func (t *taking) newRecord(now time.Time, machine Serial) (wire.Snapshot, error) {
+func (t *taking) newRecord(now time.Time, o Offer) (wire.Snapshot, error) {
 	id, err := t.newID(now)
 	if err != nil {
 		return wire.Snapshot{}, err
 	}
 	rec := wire.Snapshot{ID: string(id), Seq: t.newest.Seq + 1, Time: now.Unix(), Confirmed: now.Unix(),
-		Account: string(t.ID), Machine: string(machine), Digest: t.sums.Digest()}
+		Account: string(t.ID), Machine: string(o.Machine), Digest: t.sums.Digest(), Claim: string(o.Claim)}
 	for _, link := range t.links {
 		of := t.have
 		if link.from != currentDir {

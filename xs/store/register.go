@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -18,20 +17,55 @@ type Registration struct {
 	UUID   string
 	Nick   string
 	Key    ssh.PublicKey
+	// Own: the key was proved, and whoever has it is none of the children that the
+	// machine is known to have. It gets an account of its own.
+	Own bool
 }
 
 // ErrOtherKey: a machine that is known came with another key.
-var ErrOtherKey = errors.New("this laptop is already known here, with another key; " +
-	"ask the school server's administrator to let it in again")
+var ErrOtherKey = errors.New("this laptop is already known here, with another key")
+
+// OtherKeyError is ErrOtherKey, and the sign of the request that it became.
+type OtherKeyError struct{ Sign string }
+
+func (e *OtherKeyError) Error() string {
+	return fmt.Sprintf("%v; it asks to be let in again, and waits for the school server's administrator under the sign: %s", ErrOtherKey, e.Sign)
+}
+func (e *OtherKeyError) Unwrap() error { return ErrOtherKey }
 
 // ErrFull: no more accounts are made.
 var ErrFull = errors.New("this school server takes no more laptops")
 
 // Register answers the account of whoever holds the key, and makes one where
 // the key is new. Saying the same again is answered the same. A known machine
-// with a new key is refused: the key may be anybody's.
+// with a new key is not let in, since the key may be anybody's: it asks for that.
 func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
-	if err := r.check(); err != nil {
+	id, err := s.register(ctx, r, maxAccounts)
+	if !errors.Is(err, ErrOtherKey) {
+		return id, err
+	}
+	known, again := s.recognised(ctx, Machine{Serial: r.Serial, UUID: r.UUID})
+	if again != nil || len(known) != 1 {
+		return "", errors.Join(err, again) // of several children only a claim says which
+	}
+	secret, again := s.secret(ctx)
+	if again != nil {
+		return "", again
+	}
+	c := Claimant{Machine: Machine{Serial: r.Serial, UUID: r.UUID}, Key: r.Key, Kind: Owner, Nick: r.Nick}
+	asked := c.claim(ByRegistration, sign(secret, keyLine(r.Key), string(known[0].ID)))
+	again = s.edit(ctx, known[0].ID, func(a *Account) error {
+		_, err := a.enter(asked, s.now().Unix())
+		return err
+	})
+	if again != nil {
+		return "", again
+	}
+	return "", &OtherKeyError{asked.Sign}
+}
+
+func (s *Store) register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
+	if err := checkWords(r.UUID, r.Nick); err != nil {
 		return "", err
 	}
 	// One registration at a time, whoever makes it, so that two of the same
@@ -45,19 +79,19 @@ func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (
 		return "", err
 	}
 	holders, _ := s.under(keyWord(keyLine(r.Key)))
-	for _, a := range holders {
-		if _, ok := a.FindKey(r.Key); ok {
-			return a.ID, nil
-		}
+	if id := newestOf(holders, r.Key); id != "" {
+		return id, nil
 	}
 	m := Machine{Serial: r.Serial, UUID: r.UUID, Writes: true, Since: s.now().Unix()}
 	same, shared := s.under(serialWord(m.Serial))
+	known := false
 	for _, a := range same {
 		for _, o := range a.Machines {
-			shared = shared || o.Serial == m.Serial && o.UUID != m.UUID
+			shared = shared || o.Serial == m.Serial && !strings.EqualFold(o.UUID, m.UUID)
+			known = known || o.Serial == m.Serial
 		}
 	}
-	if m.Speaks() && !shared && len(same) > 0 {
+	if m.Speaks() && !shared && known && !r.Own {
 		return "", ErrOtherKey
 	}
 	if n := s.index.count(); n >= maxAccounts {
@@ -80,14 +114,17 @@ func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (
 		Keys:     []Key{{Key: keyLine(r.Key), Kind: Owner, Serial: m.Serial, Added: m.Since}}})
 }
 
-func (r Registration) check() error {
-	if len(r.UUID) > maxUUID || strings.ContainsFunc(r.UUID, func(c rune) bool { return c < ' ' || c > '~' }) {
-		return &NameError{"uuid", r.UUID, fmt.Sprintf("is not up to %d printable characters", maxUUID)}
+// newestOf answers the account that the key is in: the one that it came into last,
+// since a claim may have moved it. One whose place another took counts last.
+func newestOf(holders []*Account, key ssh.PublicKey) (id AccountID) {
+	var best Key
+	for _, a := range holders {
+		k, ok := a.FindKey(key)
+		if ok && (id == "" || best.Former != "" && k.Former == "" || (best.Former == "") == (k.Former == "") && k.Added > best.Added) {
+			id, best = a.ID, k
+		}
 	}
-	if len(r.Nick) > maxNick || !utf8.ValidString(r.Nick) {
-		return &NameError{"nick", r.Nick, fmt.Sprintf("is not text of up to %d bytes", maxNick)}
-	}
-	return nil
+	return id
 }
 
 // create makes the account's folder beside and gives it its name when whole.
@@ -135,7 +172,7 @@ func (s *Store) AddKey(ctx context.Context, id AccountID, via Key, key ssh.Publi
 			return ErrReadsOnly
 		}
 		now := s.now().Unix()
-		if err := a.setKey(Key{Key: keyLine(key), Kind: Backup, Serial: serial, Added: now}); err != nil {
+		if err := a.setKey(Key{Key: keyLine(key), Kind: Backup, Serial: serial, Added: now, Claim: via.Claim, Former: via.Former}); err != nil {
 			return err
 		}
 		if err := a.setMachine(Machine{Serial: serial, Since: now}); err != nil {
@@ -145,10 +182,18 @@ func (s *Store) AddKey(ctx context.Context, id AccountID, via Key, key ssh.Publi
 			for i := range a.Machines {
 				a.Machines[i].Writes = a.Machines[i].Serial == serial
 			}
+			for i := range a.Keys {
+				if a.Keys[i].Key == keyLine(key) {
+					a.Keys[i].Former = "" // if it was one: it comes again, by who writes
+				}
+			}
 		}
 		return nil
 	})
 }
+
+// ErrNotWriter: only who writes may say that.
+var ErrNotWriter = errors.New("another laptop is the one that backs up this Journal; this one may only read it")
 
 // setKey adds a key, or notes that one which is known belongs to another machine
 // now. What kind of key it is stays.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -238,13 +239,21 @@ func (s *Store) edit(ctx context.Context, id AccountID, change func(*Account) er
 	if err := change(a); err != nil {
 		return err
 	}
-	if b, err = a.encode(); err != nil {
+	changed, err := a.encode()
+	if err != nil {
 		return err
+	}
+	if bytes.Equal(changed, b) {
+		return nil
 	}
 	log, err := s.changing(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	return writeFile(s.root, name, b, 0o600)
+	if err := s.writeEvents(id, a.events); err != nil {
+		return err
+	}
+	s.step("history written")
+	return writeFile(s.root, name, changed, 0o600)
 }

@@ -20,6 +20,8 @@ func (e *TreeError) Error() string { return "the Journal that arrived breaks the
 type Offer struct {
 	Digest  string
 	Machine Serial
+	// Claim is the one by which the key of the session was let in, if any.
+	Claim ClaimID
 }
 
 // Taken is what became of a received tree.
@@ -137,13 +139,13 @@ func (l *Locked) Take(ctx context.Context, o Offer, progress func(done, total in
 // finish makes the snapshot, or confirms the latest if nothing differs.
 func (t *taking) finish(ctx context.Context, o Offer) (Taken, error) {
 	if t.base.whole && t.base.record.ID == t.newest.ID && t.sums.Digest() == t.base.digest {
-		rec, err := t.Confirm()
+		rec, err := t.Confirm(o.Claim)
 		if err != nil {
 			return Taken{}, err
 		}
 		return Taken{Snapshot: rec, Confirmed: true, Kept: t.kept}, t.shareInodes()
 	}
-	rec, err := t.publish(ctx, o.Machine)
+	rec, err := t.publish(ctx, o)
 	if err != nil {
 		return Taken{}, err
 	}
