@@ -14,8 +14,8 @@ func TestRealServer(t *testing.T) {
 	for i, kind := range [][]string{{"-t", "dsa"}, {"-t", "dsa", "-m", "PEM"}, {"-t", "rsa"}, {"-t", "ecdsa"}, {"-t", "ed25519"}} {
 		t.Run(fmt.Sprint(kind), func(t *testing.T) {
 			cfg := laptop(t, newPeer(t), kind...)
-			cfg.Server, cfg.Serial = s.URL(), fmt.Sprintf("SHC%08d", i)
-			cfg.UUID = fmt.Sprintf("%08d-0000-4000-8000-000000000000", i)
+			cfg.Server, cfg.Serial = s.URL(), fmt.Sprintf("SHC%08d", i+1) // 0 would say nothing
+			cfg.UUID = fmt.Sprintf("%08d-0000-4000-8000-000000000000", i+1)
 			c := client(t, cfg)
 			if check, err := c.CheckServer(t.Context()); err != nil || check.Available {
 				t.Errorf("before: %+v, %v", check, err)
