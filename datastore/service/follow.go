@@ -76,7 +76,7 @@ func (c *Client) Order(ctx context.Context) ([]datastore.UID, error) {
 	for _, name := range names {
 		uid, err := datastore.ParseUID(name)
 		if err != nil {
-			return nil, errors.New("Sugar's datastore has an entry that is none")
+			return nil, errors.New("an entry of Sugar's datastore is none")
 		}
 		uids = append(uids, uid)
 	}
