@@ -39,9 +39,6 @@ func (j *journal) open() (*datastore.Store, error) {
 	if err := os.MkdirAll(j.cfg.CacheDir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := room(j.cfg.CacheDir, 0, leastForIndex); err != nil {
-		return nil, err
-	}
 	if err := j.follow(); err != nil {
 		return nil, fmt.Errorf("session bus: %w", err)
 	}
