@@ -194,6 +194,11 @@ type fake struct {
 	resume   func(ctx context.Context, atOnce bool, progress func(Progress)) (Outcome, error)
 	abandon  func() error
 
+	findBackups func(ctx context.Context) ([]Found, error)
+	claim       func(ctx context.Context, account, code string) (Claim, error)
+	dismiss     func(reason string) error
+	await       func(ctx context.Context) (Claim, error) // nil: no claim waits
+
 	find       func(ctx context.Context, snapshot string, query map[string]any, properties []string) ([]map[string]any, int, error)
 	findIDs    func(snapshot string, query map[string]any) ([]string, error)
 	props      func(snapshot, uid string) (map[string]any, error)
@@ -219,6 +224,33 @@ func (f *fake) setStatus(change func(*Status)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(&f.status)
+}
+
+func (f *fake) FindBackups(ctx context.Context) ([]Found, error) { return f.findBackups(ctx) }
+
+func (f *fake) Claim(ctx context.Context, account, code string) (Claim, error) {
+	return f.claim(ctx, account, code)
+}
+
+func (f *fake) Dismiss(_ context.Context, reason string) error { return f.dismiss(reason) }
+
+func (f *fake) PendingClaim() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.await != nil
+}
+
+func (f *fake) AwaitClaim(ctx context.Context) (Claim, error) {
+	f.mu.Lock()
+	await := f.await
+	f.mu.Unlock()
+	return await(ctx)
+}
+
+func (f *fake) setAwait(await func(ctx context.Context) (Claim, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.await = await
 }
 
 func (f *fake) Register(ctx context.Context) error {

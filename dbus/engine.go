@@ -40,7 +40,61 @@ type Engine interface {
 	// Status is asked for often: it answers at once, from memory.
 	Status() Status
 
+	Recoverer
 	Browser
+}
+
+// Recoverer brings a child's Journal back to a laptop that the school server does
+// not know, or not as this child's. Its methods are called side by side with all
+// others, Claim and Dismiss one at a time.
+type Recoverer interface {
+	// FindBackups answers what the school server holds that this machine may claim,
+	// or has claimed and nobody has answered yet.
+	FindBackups(ctx context.Context) ([]Found, error)
+	// Claim asks for this machine's key to be let into an account, or where a code
+	// belongs. Asking again is answered the same. A no is a [ClaimRefused].
+	Claim(ctx context.Context, account, code string) (Claim, error)
+	// Dismiss answers the offer: [DismissLater], [DismissAfresh] or [DismissNotMe].
+	Dismiss(ctx context.Context, reason string) error
+	// PendingClaim tells whether a claim waits for a person.
+	PendingClaim() bool
+	// AwaitClaim asks the school server again and again, until the claim that waits
+	// is decided, and answers what it came to: granted or refused.
+	AwaitClaim(ctx context.Context) (Claim, error)
+}
+
+// Answers to the offer of a Journal.
+const (
+	DismissLater  = "later"  // not now
+	DismissAfresh = "afresh" // a new Journal
+	DismissNotMe  = "not-me" // another child: an account of its own
+)
+
+// States of a claim.
+const (
+	ClaimGranted = "granted"
+	ClaimPending = "pending"
+	ClaimDenied  = "refused"
+)
+
+// Claim is what became of one.
+type Claim struct {
+	Account string
+	State   string // one of the above
+	// Sign is what the school server shows beside the request.
+	Sign string
+}
+
+// Found is one of FindBackups.
+type Found struct {
+	Account    string
+	Nick       string
+	Color      string
+	Group      string
+	Entries    int
+	Bytes      int64
+	LastBackup int64  // Unix seconds; 0: never
+	Claim      string // how it is let in: automatic, approval, code
 }
 
 // Browser looks into the Journal and into snapshots of it, and takes single

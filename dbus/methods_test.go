@@ -39,6 +39,16 @@ func TestDBusSend(t *testing.T) {
 			return nil
 		},
 	}
+	e.findBackups = func(context.Context) ([]Found, error) {
+		return []Found{{"SHC1", "Ana", "#FF2B34,#00A0FF", "4", 412, 1 << 40, 1795469405, "approval"}}, nil
+	}
+	e.claim = func(_ context.Context, account, code string) (Claim, error) {
+		if code != "" {
+			return Claim{}, word{ClaimRefused, account + " " + code}
+		}
+		return Claim{account, ClaimPending, "blue fish"}, nil
+	}
+	e.dismiss = func(string) error { return nil }
 	e.status = Status{State: StateIdle, StateReason: "why", Server: "http://xs", Account: "SHF1", Serial: "SHF1", LastBackup: 1795469405, LastResult: "ok", Entries: 3}
 	serve(t, b, e, Config{})
 
@@ -92,9 +102,12 @@ func TestDBusSend(t *testing.T) {
 		{root + "/jobs/6", "Job.Cancel", nil, "method return"},
 		{root + "/jobs/60", "Job.Cancel", nil, "UnknownObject"},
 
-		{root, "FindBackups", nil, unsupported},
-		{root, "Claim", []string{"string:a", "string:b"}, unsupported},
-		{root, "Dismiss", []string{"string:later"}, unsupported},
+		{root, "FindBackups", nil, `"account"..string "SHC1"|"nick"..string "Ana"|"color"..string "#FF2B34,#00A0FF"|"group"..string "4"|"entries"..uint32 412|"bytes"..uint64 1099511627776|"last_backup"..int64 1795469405|"claim"..string "approval"`},
+		{root, "Claim", []string{"string:SHC1", "string:"}, `string "pending" string "blue fish"`},
+		{root, "Claim", []string{"string:SHC1", "string:1234 5678"}, "Error org.laptop.Backup.Error.ClaimRefused: SHC1 1234 5678"},
+		{root, "Claim", []string{"string:SHC1"}, wrongArgs + `Claim takes .ss.: there are 1 arguments`},
+		{root, "Dismiss", []string{"string:later"}, "method return"},
+		{root, "Dismiss", []string{"string:never"}, invalid + `"never" is not one of: later, afresh, not-me`},
 		{root, "OpenWeb", nil, unsupported},
 
 		{root, "org.freedesktop.DBus.Properties.Get", []string{"string:org.laptop.Backup", "string:Version"}, `variant +string "1.2.3"`},

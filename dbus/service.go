@@ -77,8 +77,10 @@ type Service struct {
 	looking     chan struct{}
 	names       snapshotNames
 
-	mu      sync.Mutex
-	current *job
+	mu         sync.Mutex
+	current    *job
+	awaiting   bool      // what becomes of a claim
+	claimAsked time.Time // when a person last asked for it
 
 	announcing sync.Mutex
 	announced  map[string]godbus.Variant
@@ -136,6 +138,7 @@ func (s *Service) Run(ctx context.Context, conn *godbus.Conn, engine Engine) err
 	})
 	s.guard("Status", s.firstLook)
 	s.resume(true)
+	s.guard("PendingClaim", func() { s.awaitClaim(false) })
 	s.activity.admit()
 	s.log.Info("ready", "version", s.cfg.Version, "idle_exit", s.cfg.IdleExit)
 
@@ -190,6 +193,9 @@ func (s *Service) serve(ctx context.Context) (left bool) {
 // leave gives up the name if nothing has been under way for long enough. Else it
 // answers when to look again.
 func (s *Service) leave() (wait time.Duration) {
+	if rest := s.awaitedFor(); rest > 0 {
+		return min(rest, s.cfg.IdleExit)
+	}
 	before, wait := s.activity.shut(s.cfg.IdleExit)
 	if wait > 0 {
 		return wait

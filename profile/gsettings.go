@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 )
@@ -18,15 +19,19 @@ const (
 	collabSchema = "org.sugarlabs.collaboration"
 	backupURLKey = "backup-url"
 	jabberKey    = "jabber-server"
+
+	nickKey  = "nick"
+	colorKey = "color"
+	groupKey = "group-label"
 )
 
-// Owner tells the child's nick, colour and group. On a machine without
-// gsettings or Sugar's schemas they are empty.
-func (p Profile) Owner(ctx context.Context) (nick, color, group string, err error) {
+// Owner tells whose profile this is. On a machine without gsettings or Sugar's
+// schemas nobody knows.
+func (p Profile) Owner(ctx context.Context) (Owner, error) {
 	// One process for all: each start of gsettings costs an XO about 0.1 s.
 	out, err := gsettings(ctx, "list-recursively", userSchema)
 	if err != nil {
-		return "", "", "", err
+		return Owner{}, err
 	}
 	values := map[string]string{}
 	for line := range strings.Lines(string(out)) {
@@ -39,7 +44,28 @@ func (p Profile) Owner(ctx context.Context) (nick, color, group string, err erro
 			values[key] = s
 		}
 	}
-	return values["nick"], values["color"], values["group-label"], nil
+	return Owner{values[nickKey], values[colorKey], values[groupKey]}, nil
+}
+
+// FillOwner stores what the profile does not say of its owner yet, as Sugar's
+// first-boot wizard does. What it says stays.
+func (p Profile) FillOwner(ctx context.Context, o Owner) error {
+	have, err := p.Owner(ctx)
+	if err != nil {
+		return err
+	}
+	o = o.Fit()
+	for _, v := range []struct{ key, has, value string }{
+		{nickKey, have.Nick, o.Nick}, {colorKey, have.Color, o.Color}, {groupKey, have.Group, o.Group},
+	} {
+		if v.has != "" || v.value == "" {
+			continue
+		}
+		if err := setString(ctx, userSchema, v.key, v.value); err != nil {
+			return fmt.Errorf("storing the owner's %s: %w", v.key, err)
+		}
+	}
+	return nil
 }
 
 // BackupURL is what the last registration left: ACCOUNT@HOST:backup, or "".

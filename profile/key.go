@@ -45,6 +45,23 @@ func (p Profile) BackupKey(create bool) (ssh.Signer, error) {
 	return p.makeBackupKey()
 }
 
+// RetireBackupKey puts our key aside, as backup.key.former: BackupKey makes
+// another one.
+func (p Profile) RetireBackupKey() error {
+	err := os.Rename(p.path(backupKey), p.path(backupKey+".former"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// HasOwnerKey tells whether Sugar has made its key: its first-boot wizard does so
+// in the end.
+func (p Profile) HasOwnerKey() bool {
+	_, err := os.Lstat(p.path(ownerKey))
+	return err == nil
+}
+
 func (p Profile) makeBackupKey() (ssh.Signer, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -53,9 +53,9 @@ func TestSettings(t *testing.T) {
 		if err := setString(ctx, userSchema, "nick", nick); err != nil {
 			t.Fatalf("%q: %v", nick, err)
 		}
-		got, _, _, err := p.Owner(ctx)
-		if err != nil || got != nick {
-			t.Errorf("Owner: %q, %v; want %q", got, err, nick)
+		got, err := p.Owner(ctx)
+		if err != nil || got.Nick != nick {
+			t.Errorf("Owner: %q, %v; want %q", got.Nick, err, nick)
 		}
 		out, err := exec.Command("/usr/bin/python3", "-c", `
 from gi.repository import Gio
@@ -70,8 +70,8 @@ sys.stdout.write(Gio.Settings.new('org.sugarlabs.user').get_string('nick'))`).Ou
 			t.Fatal(err)
 		}
 	}
-	if _, color, group, err := p.Owner(ctx); color != "#AC32FF,#9A5200" || group != "2nd Grade" || err != nil {
-		t.Errorf("Owner: %q, %q, %v", color, group, err)
+	if o, err := p.Owner(ctx); o.Color != "#AC32FF,#9A5200" || o.Group != "2nd Grade" || err != nil {
+		t.Errorf("Owner: %+v, %v", o, err)
 	}
 	if url, err := p.BackupURL(ctx); url != "" || err != nil {
 		t.Errorf("before a registration: %q, %v", url, err)
@@ -90,12 +90,42 @@ sys.stdout.write(Gio.Settings.new('org.sugarlabs.user').get_string('nick'))`).Ou
 	}
 }
 
+// What a backup brings back of its owner goes where the profile says nothing, and
+// only if it is fit for Sugar's screen.
+func TestFillOwner(t *testing.T) {
+	ana := Owner{"Ana", "#FF2B34,#00A0FF", "4th Grade"}
+	for _, c := range []struct {
+		name             string
+		has, comes, want Owner
+	}{
+		{"an empty profile", Owner{}, ana, ana},
+		{"a name was given", Owner{Nick: "Anita"}, ana, Owner{"Anita", ana.Color, ana.Group}},
+		{"all was given", Owner{"B", "#000000,#FFFFFF", "C"}, ana, Owner{"B", "#000000,#FFFFFF", "C"}},
+		{"nothing came", Owner{Nick: "B"}, Owner{}, Owner{Nick: "B"}},
+		{"nonsense came", Owner{}, Owner{"A\x00na", "red", strings.Repeat("x", 101)}, Owner{}},
+		{"not UTF-8", Owner{}, Owner{Nick: "\xff"}, Owner{}},
+		{"quotes", Owner{}, Owner{Nick: "O'Brien \\ \"x\"", Group: "-n"}, Owner{Nick: "O'Brien \\ \"x\"", Group: "-n"}},
+	} {
+		ownSettings(t)
+		p := newProfile(t)
+		if err := p.FillOwner(t.Context(), c.has); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.FillOwner(t.Context(), c.comes); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.Owner(t.Context()); got != c.want || err != nil {
+			t.Errorf("%s: %+v, %v; want %+v", c.name, got, err, c.want)
+		}
+	}
+}
+
 func TestNoSettings(t *testing.T) {
 	p := newProfile(t)
 	check := func(t *testing.T) {
 		t.Helper()
-		if nick, color, group, err := p.Owner(t.Context()); nick+color+group != "" || err != nil {
-			t.Errorf("Owner: %q %q %q, %v", nick, color, group, err)
+		if o, err := p.Owner(t.Context()); o != (Owner{}) || err != nil {
+			t.Errorf("Owner: %+v, %v", o, err)
 		}
 		if url, err := p.BackupURL(t.Context()); url != "" || err != nil {
 			t.Errorf("BackupURL: %q, %v", url, err)

@@ -182,6 +182,11 @@ func (a *apiClient) AddKey(ctx context.Context, k wire.KeyRequest) error {
 	return a.post(ctx, k, nil, "keys")
 }
 
+// AnswerPin tells what a person has said to the offer of a pinned snapshot.
+func (a *apiClient) AnswerPin(ctx context.Context, answer wire.PinAnswer) error {
+	return a.post(ctx, answer, nil, "pins")
+}
+
 func (a *apiClient) get(ctx context.Context, out any, path ...string) error {
 	response, err := a.do(ctx, http.MethodGet, nil, path...)
 	if err != nil {

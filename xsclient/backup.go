@@ -107,6 +107,10 @@ func (c *Client) backupOnce(ctx context.Context, progress func(Progress)) (Resul
 	}
 	defer l.child.Close()
 	defer s.Close()
+	// Before it makes a snapshot: what nobody has answered is pinned by that.
+	if err := c.catchUp(ctx, s); err != nil {
+		return Result{}, 0, err
+	}
 	agreed, err := s.openAgreed()
 	if err != nil {
 		return Result{}, 0, err

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,7 +58,8 @@ type Client struct {
 	http   *http.Client
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
-	kept   *kept // over which snapshots are looked into
+	kept   *kept      // over which snapshots are looked into
+	claims sync.Mutex // one answer to the offer of a Journal at a time
 	// Bounds of waiting for a server: openTimeout and apiTimeout, but for
 	// tests, which have no patience.
 	openTimeout, apiTimeout time.Duration
@@ -116,6 +118,7 @@ func (c *Client) loadState() error {
 // runs the job's to say.
 const (
 	StateUnregistered = "unregistered"
+	StateFirstBoot    = "first-boot" // nobody has answered yet whose laptop this is
 	StateNewServer    = "new-server"
 	StateIdle         = "idle"
 )
@@ -148,12 +151,21 @@ func (c *Client) Status() Status {
 	case st.SeenKey != "":
 		s.State, s.StateReason = StateNewServer, newServerReason(st.SeenKey)
 	case st.Account == "":
-		s.State = StateUnregistered
-		if s.StateReason = c.state.why(); s.StateReason == "" {
-			s.StateReason = inWords(errNotRegistered())
+		s.State, s.StateReason = StateUnregistered, inWords(errNotRegistered())
+		if st.FirstBoot {
+			s.State = StateFirstBoot
+		}
+		if st.FirstBoot && st.Offered {
+			s.StateReason = "The school server keeps a Journal for this laptop: 'xo-backup recover' brings it back."
+		}
+		if why := c.state.why(); why != "" {
+			s.StateReason = why
 		}
 	case !st.Enrolled:
 		s.State, s.StateReason = StateUnregistered, inWords(errForgotten(nil))
+	}
+	if st.Claim.Waits {
+		s.StateReason = fmt.Sprintf("This laptop waits to be let in: ask whoever looks after the school server to approve the request with the sign %s.", st.Claim.Sign)
 	}
 	s.StateReason = strings.TrimSpace(s.StateReason + " " + c.pendingReason())
 	return s
@@ -185,14 +197,14 @@ func (c *Client) machine() profile.Machine {
 
 // owner tells whose Journal this is.
 func (c *Client) owner(ctx context.Context) datastore.Owner {
-	nick, color, group, err := c.cfg.Profile.Owner(ctx)
+	owner, err := c.cfg.Profile.Owner(ctx)
 	if err != nil {
 		c.cfg.Log.Warn("cannot read the owner's name and colour", "error", err)
 	}
 	if c.cfg.Nick != "" {
-		nick = c.cfg.Nick
+		owner.Nick = c.cfg.Nick
 	}
-	return datastore.Owner{Nick: nick, Color: color, Group: group}
+	return datastore.Owner(owner)
 }
 
 // checkAccount refuses what cannot be an account: it becomes an SSH user name

@@ -24,10 +24,11 @@ const (
 	ServerRefused     Code = "ServerRefused"     // final until a person does something
 	WrongServer       Code = "WrongServer"       // not the server that is trusted; nothing was sent
 	NoSnapshot        Code = "NoSnapshot"
-	NoEntry           Code = "NoEntry"  // the snapshot, or the Journal, has no such entry
-	DiskFull          Code = "DiskFull" // here
-	Busy              Code = "Busy"     // another kind of work is not over
-	Damaged           Code = "Damaged"  // what came back is not what was sent
+	NoEntry           Code = "NoEntry"      // the snapshot, or the Journal, has no such entry
+	ClaimRefused      Code = "ClaimRefused" // this laptop is not let in, or not with this code
+	DiskFull          Code = "DiskFull"     // here
+	Busy              Code = "Busy"         // another kind of work is not over
+	Damaged           Code = "Damaged"      // what came back is not what was sent
 	InvalidArgument   Code = "InvalidArgument"
 	Failed            Code = "Failed"
 )
@@ -130,6 +131,8 @@ func refusalCode(code string) Code {
 		return NoSnapshot
 	case wire.RefusedNoEntry:
 		return NoEntry
+	case wire.RefusedClaim:
+		return ClaimRefused
 	case wire.RefusedDamaged:
 		return Damaged
 	default:

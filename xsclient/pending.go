@@ -16,8 +16,8 @@ import (
 
 // RestoreOptions says what a restore brings back, and how.
 type RestoreOptions struct {
-	// Snapshot is an id; "" is the latest, or, where the latest holds less
-	// than half of what the one before it held (a reflash), the one before.
+	// Snapshot is an id; "" is the latest, or, after a reflash or a claim, the
+	// one from before, until a person has answered the offer of it.
 	Snapshot string
 	// Replace makes the Journal what the snapshot holds; else it is merged in.
 	Replace bool
@@ -193,6 +193,9 @@ func (c *Client) Recover(ctx context.Context) error {
 	}
 	if _, err := c.endSwapped(); err != nil {
 		return err
+	}
+	if err := c.lookAtFirst(); err != nil {
+		c.cfg.Log.Warn("cannot keep that this is a first boot", "error", err)
 	}
 	removed, err := datastore.PruneReplaced(c.cfg.Profile.Dir, c.now(), 0)
 	if len(removed) > 0 {

@@ -49,21 +49,26 @@ type registration struct {
 	done    bool
 }
 
+func (r *registration) meet(ctx context.Context) (err error) {
+	r.found, r.trust, err = r.c.meet(ctx)
+	return err
+}
+
 // meet finds the server. If none is trusted yet this one is, as soon as it has
 // proved over SSH that it has the key that it claims.
-func (r *registration) meet(ctx context.Context) (err error) {
-	if r.found, err = r.c.service(ctx); err != nil {
-		return err
+func (c *Client) meet(ctx context.Context) (*found, *hostTrust, error) {
+	found, err := c.service(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	r.trust = r.c.hostTrust()
-	r.trust.server = r.found.Server.String()
-	if r.trust.deploy != nil || r.trust.pinned != nil {
-		return nil
+	trust := c.hostTrust()
+	trust.server = found.Server.String()
+	if trust.deploy == nil && trust.pinned == nil {
+		if trust.pinned = parseHostKey(found.HostKey); trust.pinned == nil {
+			return nil, nil, notXS(found.Server, fmt.Errorf("host key %.80q", found.HostKey))
+		}
 	}
-	if r.trust.pinned = parseHostKey(r.found.HostKey); r.trust.pinned == nil {
-		return notXS(r.found.Server, fmt.Errorf("host key %.80q", r.found.HostKey))
-	}
-	return nil
+	return found, trust, nil
 }
 
 // keys reads the owner's key and makes ours.
@@ -95,6 +100,13 @@ func (r *registration) known(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if st := r.c.state.get(); account == "" && st.opensOwn() {
+		if err := r.c.openOwn(ctx); err != nil {
+			return err
+		}
+		r.done = true
+		return nil
+	}
 	if account != "" {
 		if r.done, err = r.knocks(ctx, account, r.backup); err != nil || r.done {
 			return err
@@ -105,15 +117,50 @@ func (r *registration) known(ctx context.Context) error {
 		}
 	}
 	if account, err = r.register(ctx); err != nil {
-		return err
+		return r.knownMachine(ctx, err)
 	}
 	r.account = account
 	return nil
 }
 
+// knownMachine is asked when the XS does not register us. If it keeps the Journal
+// of this very machine, and of a child of the same name, it is the same laptop, set
+// up anew, and claims it. Else a person has to say whose it is.
+func (r *registration) knownMachine(ctx context.Context, why error) error {
+	var e *Error
+	if !errors.As(why, &e) || e.Code != ServerRefused {
+		return why
+	}
+	offers, err := r.c.FindBackups(ctx)
+	if err != nil || len(offers) == 0 {
+		return why
+	}
+	nick := r.c.owner(ctx).Nick
+	if len(offers) == 1 && offers[0].Claim == wire.ClaimAutomatic && nick != "" && offers[0].Nick == nick {
+		made, err := r.c.Claim(ctx, offers[0].Account, "")
+		r.done = err == nil && made.State == wire.ClaimGranted
+		if r.done {
+			return nil
+		}
+	}
+	return &Error{Code: ServerRefused, Message: fmt.Sprintf(
+		"The school server keeps the Journal of %s for this laptop: 'xo-backup recover' brings it back, or makes this laptop somebody else's. %s", namesOffered(offers), e.Message), Err: why}
+}
+
+func namesOffered(offers []wire.Claimable) string {
+	var names []string
+	for _, o := range offers {
+		names = append(names, sentence(o.Nick))
+	}
+	return strings.Join(names, ", ")
+}
+
 // registered answers the account that a registration has left, Sugar's or
 // ours; "" if there was none.
 func (r *registration) registered(ctx context.Context) (string, error) {
+	if st := r.c.state.get(); st.Claimed {
+		return st.Account, nil // Sugar may know an older one
+	}
 	backup, err := r.c.cfg.Profile.BackupURL(ctx)
 	if err != nil {
 		return "", err
@@ -142,21 +189,22 @@ func (r *registration) knocks(ctx context.Context, account string, key ssh.Signe
 	return true, r.enrolled()
 }
 
-// register does what Sugar's register_laptop does.
+// register registers as Sugar does.
 func (r *registration) register(ctx context.Context) (string, error) {
-	c := r.c
-	machine := c.machine()
-	if c.cfg.Serial == "" && (machine.Serial == "" || machine.Serial == profile.NoSerial) {
-		// Kept before it is used: another try must not bring another serial.
-		machine = machine.Invent(c.now())
+	machine, err := r.c.settleMachine()
+	if err != nil {
+		return "", err
 	}
-	if machine.UUID == "" {
-		machine.UUID = profile.NoUUID
+	account, err := r.c.registerSugar(ctx, r.found.Registration, machine, r.owner.PublicKey())
+	if err != nil {
+		return "", err
 	}
-	if err := c.cfg.Profile.StoreMachine(machine); err != nil {
-		return "", fmt.Errorf("keeping this laptop's serial: %w", err)
-	}
-	answer, err := c.callRegister(ctx, r.found.Registration, machine, c.owner(ctx).Nick, r.owner.PublicKey())
+	return account, r.c.update(func(st *state) { st.Account = account; st.Enrolled = false })
+}
+
+// registerSugar does what Sugar's register_laptop does, and answers the account.
+func (c *Client) registerSugar(ctx context.Context, at string, m profile.Machine, key ssh.PublicKey) (string, error) {
+	answer, err := c.callRegister(ctx, at, m, c.owner(ctx).Nick, key)
 	if err != nil {
 		return "", err
 	}
@@ -173,7 +221,7 @@ func (r *registration) register(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("keeping the registration: %w", err)
 		}
 	}
-	return account, c.update(func(st *state) { st.Account = account; st.Enrolled = false })
+	return account, nil
 }
 
 // callRegister makes the XML-RPC call.
@@ -246,7 +294,7 @@ func (r *registration) enrol(ctx context.Context) error {
 }
 
 func (r *registration) enrolled() error {
-	return r.c.update(func(st *state) { st.Account, st.Enrolled = r.account, true })
+	return r.c.update(func(st *state) { st.Account, st.Enrolled, st.FirstBoot = r.account, true, false })
 }
 
 // splitBackupURL reads what a registration answers: ACCOUNT@HOST:backup.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/profile"
 	"github.com/sugarlabs/xo-backupd/wire"
 )
 
@@ -49,7 +50,25 @@ func (c *Client) restore(ctx context.Context, opts RestoreOptions, progress func
 		r.abandonUnlessWorthGoingOn(ctx, err)
 		return Result{}, err
 	}
-	return result, errors.Join(c.forgetRestore(), c.forgetEntryUnderWay())
+	return result, errors.Join(r.answerPin(ctx, result), c.forgetRestore(), c.forgetEntryUnderWay())
+}
+
+// answerPin says that what was offered is here, if all of it is. It is recorded
+// first: the XS may be gone by now.
+func (r *restore) answerPin(ctx context.Context, result Result) error {
+	if answers := r.snap.Pinned || r.offered && r.c.state.get().Claimed; result.Partial || !answers {
+		return nil
+	}
+	err := r.c.update(func(st *state) {
+		st.Pin = wire.PinAnswer{Snapshot: r.snap.ID, Answer: wire.PinRestored}
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.c.tellPin(ctx, r.api); err != nil {
+		r.c.cfg.Log.Info("the school server is told later that the Journal is back", "why", err)
+	}
+	return nil
 }
 
 func (r *restore) all(ctx context.Context) (Result, error) {
@@ -61,7 +80,7 @@ func (r *restore) all(ctx context.Context) (Result, error) {
 		wanted = r.pending.Snapshot
 	}
 	var err error
-	if r.snap, err = chooseSnapshot(ctx, r.api, wanted); err != nil {
+	if r.snap, r.offered, err = chooseSnapshot(ctx, r.api, wanted); err != nil {
 		return Result{}, err
 	}
 	if r.pending.Resolved != r.snap.ID {
@@ -141,26 +160,39 @@ func (r *restore) abandonUnlessWorthGoingOn(ctx context.Context, err error) {
 	}
 }
 
-func chooseSnapshot(ctx context.Context, api *apiClient, id string) (wire.Snapshot, error) {
+// chooseSnapshot answers the snapshot of that id, "" for the one that is offered,
+// and whether it is that one.
+func chooseSnapshot(ctx context.Context, api *apiClient, id string) (chosen wire.Snapshot, isOffered bool, err error) {
 	snaps, err := api.Snapshots(ctx) // newest first
 	if err != nil {
-		return wire.Snapshot{}, err
+		return wire.Snapshot{}, false, err
 	}
 	if len(snaps) == 0 {
-		return wire.Snapshot{}, &Error{Code: NoSnapshot, Message: "The school server has no backup of this Journal yet."}
+		return wire.Snapshot{}, false, &Error{Code: NoSnapshot, Message: "The school server has no backup of this Journal yet."}
 	}
+	best := offered(snaps)
 	if id == "" {
-		if len(snaps) > 1 && snaps[0].Entries*2 < snaps[1].Entries {
-			return snaps[1], nil // a reflash: the fullest of the last two
-		}
-		return snaps[0], nil
+		return best, true, nil
 	}
 	for _, snap := range snaps {
 		if snap.ID == id {
-			return snap, nil
+			return snap, id == best.ID, nil
 		}
 	}
-	return wire.Snapshot{}, noSnapshot(id)
+	return wire.Snapshot{}, false, noSnapshot(id)
+}
+
+// offered is what comes back when nobody says which: the fullest of those that the
+// XS keeps because of a reflash or a claim, until a person has answered; else the
+// latest.
+func offered(snaps []wire.Snapshot) wire.Snapshot {
+	best := snaps[0]
+	for _, snap := range snaps {
+		if snap.Pinned && (!best.Pinned || snap.Entries > best.Entries) {
+			best = snap
+		}
+	}
+	return best
 }
 
 func noSnapshot(id string) error {
@@ -181,6 +213,8 @@ type restore struct {
 	alone    bool // one entry is asked for, see RestoreEntry
 	// published: something may have been fetched or put back, now or before.
 	published bool
+	offered   bool // it is the one that comes back when nobody says which
+	filled    bool // the profile has its owner's name and colour
 
 	store  *datastore.Store
 	agreed *agreed
@@ -230,6 +264,7 @@ func (r *restore) run(ctx context.Context) (Result, error) {
 		if err := r.fetch(ctx, batch); err != nil {
 			return Result{}, err
 		}
+		r.fillOwner(ctx)
 		if err := r.put(ctx, batch); err != nil {
 			return Result{}, err
 		}
@@ -241,6 +276,22 @@ func (r *restore) run(ctx context.Context) (Result, error) {
 	r.result.Partial = len(r.result.Skipped)+len(r.result.Mended)+r.result.Unlisted > 0
 	r.result.Message = restoreMessage(r.result, r.pending.Replace)
 	return r.result, nil
+}
+
+// fillOwner gives a profile without a name, colour or group those that the backup
+// has. It came with the first batch, which has it at its top.
+func (r *restore) fillOwner(ctx context.Context) {
+	if r.filled {
+		return
+	}
+	r.filled = true
+	journal, err := datastore.ReadJournal(os.DirFS(r.treeDir()))
+	if err == nil {
+		err = r.c.cfg.Profile.FillOwner(ctx, profile.Owner(journal.Owner))
+	}
+	if err != nil {
+		r.c.cfg.Log.Warn("the owner's name and colour do not come back", "error", err)
+	}
 }
 
 // open opens what is here.

@@ -115,24 +115,33 @@ func (s *session) start(command string) (*channel, error) {
 	return c, nil
 }
 
-// open sends the first line and reads the XS's. An answer that refuses is an
-// error. A server that does not answer is given up: the opening has a bound,
-// what follows has none but ctx.
-func (c *channel) open(ctx context.Context, request any) (wire.Answer, error) {
+// ask sends the first line and reads the XS's. A server that does not answer is
+// given up: the opening has a bound, what follows has none but ctx.
+func (c *channel) ask(ctx context.Context, request, answer any) error {
 	timer := time.AfterFunc(c.session.client.openTimeout, c.session.link.giveUp)
 	defer timer.Stop()
-	var answer wire.Answer
 	err := wire.WriteLine(c.Stdin, request)
 	if err == nil {
-		err = wire.ReadLine(c.Stdout, &answer)
+		err = wire.ReadLine(c.Stdout, answer)
 	}
 	switch {
 	case cancelled(ctx) != nil:
-		return wire.Answer{}, cancelled(ctx)
+		return cancelled(ctx)
 	case isJSON(err):
-		return wire.Answer{}, badAnswer(err.Error())
+		return badAnswer(err.Error())
 	case err != nil:
-		return wire.Answer{}, c.session.explain(err)
+		return c.session.explain(err)
+	}
+	return nil
+}
+
+// open asks what an Answer follows. One that refuses is an error.
+func (c *channel) open(ctx context.Context, request any) (wire.Answer, error) {
+	var answer wire.Answer
+	if err := c.ask(ctx, request, &answer); err != nil {
+		return wire.Answer{}, err
+	}
+	switch {
 	case answer.Error != nil:
 		return wire.Answer{}, refused(answer.Error)
 	case answer.Version != wire.Version:

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/sugarlabs/xo-backupd/profile"
+	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 const (
@@ -28,6 +29,22 @@ type state struct {
 	Account string `json:"account,omitempty"`
 	// Enrolled: the XS has let our backup key in.
 	Enrolled bool `json:"enrolled,omitempty"`
+	// Claimed: it came by a claim, and not by a registration.
+	Claimed bool `json:"claimed,omitempty"`
+	// Claim is one that is not decided yet.
+	Claim claim `json:"claim,omitzero"`
+	// FirstBoot: nobody has answered yet whose laptop this is, whatever has been
+	// done on it meanwhile.
+	FirstBoot bool `json:"first_boot,omitempty"`
+	// Offered: the XS had something to offer when it was last asked.
+	Offered bool `json:"offered,omitempty"`
+	// Answer is what was said to the offer last: later, afresh or not-me.
+	Answer string `json:"answer,omitempty"`
+	// Pin is what the XS is still to be told about the snapshot that it offers.
+	Pin wire.PinAnswer `json:"pin,omitzero"`
+	// OwnerKey is the fingerprint of Sugar's key once the XS has let it in with
+	// ours.
+	OwnerKey string `json:"owner_key,omitempty"`
 	// Server is the URL of the XS's http listener that the account is on.
 	Server string `json:"server,omitempty"`
 	// SSH is host:port of its ssh listener, as last seen.

@@ -19,6 +19,7 @@ type hostTrust struct {
 	deploy ssh.PublicKey // nil: pin
 	now    func() time.Time
 	server string // the URL that told where it is; "" if nobody was asked
+	brief  bool   // nothing is remembered of who is trusted
 
 	met   ssh.PublicKey // set by check: the key of who is trusted
 	wrong ssh.PublicKey // set by check: what was shown instead
@@ -158,6 +159,9 @@ func newServerReason(seen string) string {
 // sawTrusted keeps where the trusted server was found, pins its key if it is
 // the first, and forgets about another one that was seen meanwhile.
 func (c *Client) sawTrusted(trust *hostTrust, addr string) error {
+	if trust.brief {
+		return nil
+	}
 	return c.update(func(st *state) {
 		st.SSH = addr
 		if trust.server != "" {

@@ -47,6 +47,7 @@ type engine struct {
 	work func(ctx context.Context, progress func(dbus.Progress)) (dbus.Outcome, error)
 
 	library
+	gate
 }
 
 func (e *engine) set(change func(e *engine)) {

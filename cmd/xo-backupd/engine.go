@@ -143,3 +143,28 @@ func (e engine) Saved(ctx context.Context, uids []string) ([]string, error) {
 }
 
 func (e engine) Status() dbus.Status { return dbus.Status(e.client.Status()) }
+
+func (e engine) FindBackups(ctx context.Context) ([]dbus.Found, error) {
+	offers, err := e.client.FindBackups(ctx)
+	list := make([]dbus.Found, 0, len(offers))
+	for _, o := range offers {
+		list = append(list, dbus.Found(o))
+	}
+	return list, err
+}
+
+func (e engine) Claim(ctx context.Context, account, code string) (dbus.Claim, error) {
+	made, err := e.client.Claim(ctx, account, code)
+	return dbus.Claim(made), err
+}
+
+func (e engine) Dismiss(ctx context.Context, reason string) error {
+	return e.client.Dismiss(ctx, reason)
+}
+
+func (e engine) PendingClaim() bool { return e.client.PendingClaim() }
+
+func (e engine) AwaitClaim(ctx context.Context) (dbus.Claim, error) {
+	made, err := e.client.AwaitClaim(ctx)
+	return dbus.Claim(made), err
+}

@@ -65,8 +65,8 @@ func (a *Account) policyFor(m Machine, p Policy) (Policy, How) {
 	return p, ByPolicy
 }
 
-// Claimable lists what the machine may claim: nothing if it is not recognised, and
-// not what its key is in already.
+// Claimable lists what the machine may claim, nothing if it is not recognised; and
+// what its key is in already, while nobody has answered the offer of that.
 func (s *Store) Claimable(ctx context.Context, c Claimant, p Policy) ([]wire.Claimable, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -76,21 +76,42 @@ func (s *Store) Claimable(ctx context.Context, c Claimant, p Policy) ([]wire.Cla
 	if err != nil {
 		return nil, err
 	}
+	// A machine that nobody recognises has come in by a code, or by a person.
+	own, _ := s.under(keyWord(keyLine(c.Key)))
 	var list []wire.Claimable
-	for _, a := range known {
-		if _, in := a.FindKey(c.Key); in {
+	for _, a := range append(known, own...) {
+		if slices.ContainsFunc(list, func(l wire.Claimable) bool { return l.Account == string(a.ID) }) {
 			continue
+		}
+		key, in := a.FindKey(c.Key)
+		if in && !a.owesAnswer(key) {
+			continue
+		}
+		if !in && !a.knows(c.Machine) {
+			continue // the key was in it once
 		}
 		about, err := s.About(a.ID)
 		if err != nil {
 			s.log.Error("account is not offered", "account", a.ID, "error", err)
 			continue
 		}
+		if in && about.LastBackup == 0 {
+			continue // there is nothing to offer
+		}
 		how, _ := a.policyFor(c.Machine, p)
+		if in {
+			how = Automatic
+		}
 		about.Claim = string(how)
 		list = append(list, about)
 	}
 	return list, nil
+}
+
+// owesAnswer tells whether nobody has answered yet what becomes of the Journal that
+// was there before the key, or before the Journal shrank.
+func (a *Account) owesAnswer(k Key) bool {
+	return a.MayWrite(k) && (len(a.Pins) > 0 || k.Claim != "" && a.Answered != k.Claim)
 }
 
 // About tells of an account what a child or teacher knows it by.
@@ -112,14 +133,14 @@ func (s *Store) About(id AccountID) (wire.Claimable, error) {
 	about.LastBackup = list[0].Confirmed
 	offered := list[0]
 	for _, rec := range list {
-		if rec.Pinned && rec.Entries > offered.Entries {
+		if rec.Pinned && (!offered.Pinned || rec.Entries > offered.Entries) {
 			offered = rec
 		}
 	}
 	about.Entries, about.Bytes = offered.Entries, offered.Bytes
-	owner, err := folder.owner(list[0].ID)
+	owner, err := folder.owner(offered.ID)
 	if err != nil {
-		s.log.Warn("nobody knows whose Journal this is", "account", id, "snapshot", list[0].ID, "error", err)
+		s.log.Warn("nobody knows whose Journal this is", "account", id, "snapshot", offered.ID, "error", err)
 		return about, nil
 	}
 	if owner.Nick != "" {

@@ -1,0 +1,229 @@
+package xsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sugarlabs/xo-backupd/profile"
+	"github.com/sugarlabs/xo-backupd/wire"
+)
+
+// Answers to the offer of a Journal.
+const (
+	AnswerLater  = "later"  // not now
+	AnswerAfresh = "afresh" // a new Journal
+	AnswerNotMe  = "not-me" // another child
+)
+
+// lookAtFirst notes that this is a laptop's first boot, as far as backups go: it
+// has no account and no answer, and nothing of a child's is on it. That holds
+// then, whatever is drawn until somebody answers: the network may come later.
+func (c *Client) lookAtFirst() error {
+	st := c.state.get()
+	if st.Account != "" || st.FirstBoot || st.Answer != "" || c.state.why() != "" {
+		return nil
+	}
+	if c.cfg.Profile.HasOwnerKey() && !emptyJournal(c.cfg.Profile.Datastore()) {
+		return nil
+	}
+	return c.update(func(st *state) { st.FirstBoot = true })
+}
+
+// emptyJournal tells whether there is no entry in a datastore's folder: entries
+// are below folders of two characters.
+func emptyJournal(dir string) bool {
+	f, err := os.Open(dir)
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return false
+	}
+	for _, name := range names {
+		if len(name) == 2 {
+			return false
+		}
+	}
+	return true
+}
+
+// noteOffer keeps whether the XS has something for this laptop: then it is one
+// that is to be asked whose it is, however it looks.
+func (c *Client) noteOffer(offered bool) error {
+	return c.update(func(st *state) {
+		st.Offered = offered && st.Account == ""
+		st.FirstBoot = st.FirstBoot || st.Offered && st.Answer == ""
+	})
+}
+
+// Dismiss answers the offer of a Journal. It is kept here, and may be changed; what
+// the XS has to be told of it is told when it is in reach.
+func (c *Client) Dismiss(ctx context.Context, answer string) error {
+	if answer != AnswerLater && answer != AnswerAfresh && answer != AnswerNotMe {
+		return &Error{Code: InvalidArgument, Message: fmt.Sprintf("%.40q is no answer: later, afresh or not-me are.", answer)}
+	}
+	ctx, cancel := withinAMinute(ctx)
+	defer cancel()
+	c.claims.Lock()
+	defer c.claims.Unlock()
+	leaves := answer == AnswerNotMe && c.state.get().Claimed
+	if leaves {
+		// The key is in another child's account. A new one is nobody's.
+		if err := c.cfg.Profile.RetireBackupKey(); err != nil {
+			return fmt.Errorf("putting the laptop's key aside: %w", err)
+		}
+		if err := c.cfg.Profile.SetBackupURL(ctx, ""); err != nil {
+			return fmt.Errorf("forgetting the registration: %w", err)
+		}
+	}
+	err := c.update(func(st *state) {
+		st.FirstBoot, st.Answer = false, answer
+		if answer != AnswerLater {
+			st.Claim = claim{}
+		}
+		if answer == AnswerAfresh && st.Account != "" {
+			st.Pin = wire.PinAnswer{Answer: wire.PinDismissed}
+		}
+		if leaves {
+			*st = state{Version: st.Version, Answer: answer, Server: st.Server, SSH: st.SSH, HostKey: st.HostKey}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	switch account := c.account(); {
+	case answer == AnswerNotMe && account == "":
+		err = c.openOwn(ctx)
+	case answer == AnswerAfresh && account != "":
+		err = c.withAPI(ctx, c.tellPin)
+	}
+	if mayBeLater(err) {
+		c.cfg.Log.Info("the school server is told later", "answer", answer, "why", err)
+		err = nil
+	}
+	return err
+}
+
+// mayBeLater tells whether what did not succeed is done when the server is there.
+func mayBeLater(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Code == ServerUnavailable || e.Code == ServerBusy)
+}
+
+// opensOwn tells whether this laptop, which has no account, is to get one of its
+// own, whatever the XS knows of its machine.
+func (st *state) opensOwn() bool {
+	return st.Account == "" && (st.Answer == AnswerAfresh || st.Answer == AnswerNotMe)
+}
+
+// openOwn makes an account of this child's own.
+func (c *Client) openOwn(ctx context.Context) error {
+	if _, err := c.settleMachine(); err != nil {
+		return err
+	}
+	a, err := c.claiming(ctx, true, wire.ClaimRequest{Ask: wire.ClaimOwn})
+	if err != nil {
+		return err
+	}
+	if a.State != wire.ClaimGranted || checkAccount(a.Account) != nil {
+		return badAnswer(fmt.Sprintf("an account of its own: state %.20q, account %.60q", a.State, a.Account))
+	}
+	return c.letIn(ctx, a.Account, false)
+}
+
+// settleMachine answers which machine this is, made up where nothing says so.
+func (c *Client) settleMachine() (profile.Machine, error) {
+	machine := c.machine()
+	if c.cfg.Serial == "" && (machine.Serial == "" || machine.Serial == profile.NoSerial) {
+		// Kept before it is used: another try must not bring another serial.
+		machine = machine.Invent(c.now())
+	}
+	if machine.UUID == "" {
+		machine.UUID = profile.NoUUID
+	}
+	if err := c.cfg.Profile.StoreMachine(machine); err != nil {
+		return machine, fmt.Errorf("keeping this laptop's serial: %w", err)
+	}
+	return machine, nil
+}
+
+// owesOwner tells whether Sugar's key is to be let in: our own came in without it.
+func (c *Client) owesOwner() bool {
+	st := c.state.get()
+	return (st.Claimed || st.Answer != "") && st.Account != "" && st.OwnerKey == "" && c.cfg.Profile.HasOwnerKey()
+}
+
+// bringOwner lets Sugar's key in where ours came in without it, and registers as
+// Sugar does, so that Sugar knows of it.
+func (c *Client) bringOwner(ctx context.Context, api *apiClient) error {
+	if !c.owesOwner() {
+		return nil
+	}
+	owner, err := c.cfg.Profile.OwnerKey()
+	if err != nil {
+		return ownerKeyError(err)
+	}
+	machine, err := c.settleMachine()
+	if err != nil {
+		return err
+	}
+	err = api.AddKey(ctx, wire.KeyRequest{Key: hostKeyLine(owner.PublicKey()), Serial: machine.Serial})
+	if err != nil {
+		return err
+	}
+	found, err := c.service(ctx)
+	if err != nil {
+		return err
+	}
+	account, err := c.registerSugar(ctx, found.Registration, machine, owner.PublicKey())
+	if err != nil {
+		return err
+	}
+	if ours := c.account(); account != ours {
+		return badAnswer(fmt.Sprintf("registration: account %.60q for the key of %.60q", account, ours))
+	}
+	return c.update(func(st *state) { st.OwnerKey = ssh.FingerprintSHA256(owner.PublicKey()) })
+}
+
+// tellPin tells the XS what a person has answered about the snapshot that it
+// offers, if that is still to be told.
+func (c *Client) tellPin(ctx context.Context, api *apiClient) error {
+	pin := c.state.get().Pin
+	if pin == (wire.PinAnswer{}) {
+		return nil
+	}
+	err := api.AnswerPin(ctx, pin)
+	var e *Error
+	if errors.As(err, &e) && e.Code == ServerRefused {
+		// Another laptop is the one that writes, and answers.
+		c.cfg.Log.Info("the answer about a kept snapshot is not taken", "why", err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.update(func(st *state) {
+		if st.Pin == pin {
+			st.Pin = wire.PinAnswer{}
+		}
+	})
+}
+
+// catchUp tells the XS what it is still to be told.
+func (c *Client) catchUp(ctx context.Context, s *session) error {
+	if c.state.get().Pin == (wire.PinAnswer{}) && !c.owesOwner() {
+		return nil
+	}
+	return s.withAPI(ctx, func(ctx context.Context, api *apiClient) error {
+		if err := c.bringOwner(ctx, api); err != nil {
+			c.cfg.Log.Info("Sugar's key is let in later", "why", err)
+		}
+		return c.tellPin(ctx, api)
+	})
+}
