@@ -71,6 +71,11 @@ func (p Profile) makeBackupKey() (ssh.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A laptop that asks whose it is may have no profile yet. Sugar makes its folder
+	// where there is none.
+	if err := MakeDir(p.Dir, 0o770); err != nil {
+		return nil, err
+	}
 	if err := WriteFile(p.path(backupKey), pem.EncodeToMemory(block), 0o600); err != nil {
 		return nil, err
 	}
