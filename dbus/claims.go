@@ -45,6 +45,7 @@ func (s *Service) claim(c *call) ([]any, error) {
 		return err
 	})
 	if err != nil {
+		s.awaitClaim(true) // we may be let in, and the answer be lost
 		return nil, err
 	}
 	s.claimChanged(made)

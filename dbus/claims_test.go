@@ -23,8 +23,11 @@ func TestClaimIsTold(t *testing.T) {
 		}
 	}
 	e := &fake{claim: func(_ context.Context, account, _ string) (Claim, error) {
-		if account == "known" {
+		switch account {
+		case "known":
 			return Claim{Account: account, State: ClaimGranted}, nil
+		case "unheard":
+			return Claim{}, word{ServerUnavailable, "no answer"}
 		}
 		return Claim{account, ClaimPending, "blue fish"}, nil
 	}}
@@ -55,6 +58,13 @@ func TestClaimIsTold(t *testing.T) {
 	signal("other", ClaimPending)
 	decided <- Claim{Account: "other", State: ClaimGranted}
 	signal("other", ClaimGranted)
+
+	// Nobody has heard the answer, which may be yes.
+	if err := c.call("Claim", []any{"unheard", ""}); errorName(err) != ErrorPrefix+ServerUnavailable {
+		t.Errorf("no answer: %v", err)
+	}
+	decided <- Claim{Account: "unheard", State: ClaimGranted}
+	signal("unheard", ClaimGranted)
 
 	claim("third", ClaimPending, "blue fish")
 	signal("third", ClaimPending)
