@@ -82,10 +82,15 @@ func (s *Service) awaitClaim(asked bool) {
 
 // tellClaim waits for what becomes of it.
 func (s *Service) tellClaim() {
+	began := time.Now()
 	defer func() {
 		s.mu.Lock()
 		s.awaiting = false
+		again := s.claimAsked.After(began) // which may be another claim
 		s.mu.Unlock()
+		if again {
+			s.awaitClaim(false)
+		}
 	}()
 	made, err := s.engine.AwaitClaim(s.calls)
 	if err != nil {
