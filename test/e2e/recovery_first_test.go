@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/sugarlabs/xo-backupd/test/bed"
+)
+
+// firstBoot is a laptop that was set up anew, in a place without a network. The
+// child has drawn something and the daemon was started anew: nobody has been asked
+// yet whose laptop this is.
+func firstBoot(t *testing.T) *reflashed {
+	t.Helper()
+	r := lose(t, 20)
+	must(t, r.xs.Stop())
+	still := func() {
+		t.Helper()
+		if state := property[string](t, r.XO, "State"); state != "first-boot" {
+			t.Fatalf("State is %s", state)
+		}
+		r.withinAMinute(t, "FindBackups")
+	}
+	still()
+	r.draw(t, "drawn first")
+	still()
+	must(t, r.StopService(t.Context(), bed.BackupName))
+	r.draw(t, "drawn before the daemon started again")
+	still()
+	return r
+}
+
+// dismiss answers the offer.
+func (r *reflashed) dismiss(t *testing.T, answer string) {
+	t.Helper()
+	must(t, r.Backup().CallWithContext(t.Context(), "org.laptop.Backup.Dismiss", 0, answer).Err)
+}
+
+// comesBack claims the Journal and has it restored, beside what was drawn.
+func (r *reflashed) comesBack(t *testing.T) {
+	t.Helper()
+	r.offered(t, 20)
+	r.claimed(t)
+	r.draw(t, "drawn before it is back")
+	done(t, r.XO, "Restore", "")
+	holds(t, r.XO, r.before)
+	r.notOffered(t)
+	done(t, r.XO, "Backup")
+	if state := property[string](t, r.XO, "State"); state != "idle" {
+		t.Errorf("in the end it is %s", state)
+	}
+}
+
+// The network comes later than the first drawing. Whatever was answered meanwhile,
+// the child's Journal can be had, and the drawings are in it too.
+func TestRecoveryWithoutNetworkFirst(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		// Answers before and after the XS is there.
+		without, with []string
+		state         string // then
+	}{
+		{"nobody answered", nil, nil, "first-boot"},
+		{"later", []string{"later"}, nil, "unregistered"},
+		{"later, and later again", []string{"later"}, []string{"later"}, "unregistered"},
+		{"afresh", []string{"afresh"}, nil, "unregistered"},
+		{"later, then afresh", nil, []string{"later", "afresh"}, "unregistered"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := firstBoot(t)
+			for _, answer := range c.without {
+				r.dismiss(t, answer)
+			}
+			must(t, r.xs.Start(t.Context()))
+			for _, answer := range c.with {
+				r.offered(t, 20)
+				r.dismiss(t, answer)
+			}
+			for range 2 {
+				r.offered(t, 20)
+				if state := property[string](t, r.XO, "State"); state != c.state {
+					t.Errorf("then it is %s", state)
+				}
+				must(t, r.StopService(t.Context(), bed.BackupName))
+			}
+			r.comesBack(t)
+		})
+	}
+}
