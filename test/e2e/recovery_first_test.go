@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"testing"
+	"time"
 
 	"github.com/sugarlabs/xo-backupd/test/bed"
 )
@@ -86,4 +87,33 @@ func TestRecoveryWithoutNetworkFirst(t *testing.T) {
 			r.comesBack(t)
 		})
 	}
+}
+
+// Who wanted a new Journal, and has one at school by now, can still have the old one
+// back: what was made in the new one comes along.
+func TestRecoveryChangesItsMind(t *testing.T) {
+	t.Parallel()
+	r := lose(t, 20)
+	r.offered(t, 20)
+	r.dismiss(t, "afresh")
+	r.makeOwnerKey(t)
+	must(t, r.Register(t.Context()))
+	own := property[string](t, r.XO, "Account")
+	if own == "" || own == r.Options.Serial {
+		t.Fatalf("a new Journal is in the account %q", own)
+	}
+	r.draw(t, "drawn in the new Journal")
+	done(t, r.XO, "Backup")
+	time.Sleep(1100 * time.Millisecond) // the XS counts in seconds what is newer
+	r.comesBack(t)
+	if now := property[string](t, r.XO, "Account"); now != r.Options.Serial {
+		t.Errorf("then it is %s", now)
+	}
+	must(t, r.Register(t.Context()))
+	done(t, r.XO, "Backup")
+	if now := property[string](t, r.XO, "Account"); now != r.Options.Serial {
+		t.Errorf("registered again, it is %s", now)
+	}
+	out := r.administer(t, "snapshots", own)
+	t.Log(out)
 }
