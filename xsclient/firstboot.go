@@ -191,6 +191,11 @@ func (c *Client) bringOwner(ctx context.Context, api *apiClient) error {
 	return c.update(func(st *state) { st.OwnerKey = ssh.FingerprintSHA256(owner.PublicKey()) })
 }
 
+// noteRestored keeps that a person has brought a snapshot back, to tell the XS.
+func (c *Client) noteRestored(snapshot string) error {
+	return c.update(func(st *state) { st.Pin = wire.PinAnswer{Snapshot: snapshot, Answer: wire.PinRestored} })
+}
+
 // tellPin tells the XS what a person has answered about the snapshot that it
 // offers, if that is still to be told.
 func (c *Client) tellPin(ctx context.Context, api *apiClient) error {

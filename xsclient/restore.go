@@ -50,25 +50,32 @@ func (c *Client) restore(ctx context.Context, opts RestoreOptions, progress func
 		r.abandonUnlessWorthGoingOn(ctx, err)
 		return Result{}, err
 	}
-	return result, errors.Join(r.answerPin(ctx, result), c.forgetRestore(), c.forgetEntryUnderWay())
+	return result, errors.Join(r.answerPin(ctx), c.forgetRestore(), c.forgetEntryUnderWay())
 }
 
 // answerPin says that what was offered is here, if all of it is. It is recorded
 // first: the XS may be gone by now.
-func (r *restore) answerPin(ctx context.Context, result Result) error {
-	if answers := r.snap.Pinned || r.offered && r.c.state.get().Claimed; result.Partial || !answers {
+func (r *restore) answerPin(ctx context.Context) error {
+	if !r.answers() {
 		return nil
 	}
-	err := r.c.update(func(st *state) {
-		st.Pin = wire.PinAnswer{Snapshot: r.snap.ID, Answer: wire.PinRestored}
-	})
-	if err != nil {
+	if err := r.c.noteRestored(r.snap.ID); err != nil {
 		return err
 	}
 	if err := r.c.tellPin(ctx, r.api); err != nil {
 		r.c.cfg.Log.Info("the school server is told later that the Journal is back", "why", err)
 	}
 	return nil
+}
+
+// answers tells whether that the snapshot is here is the answer to an offer.
+func (r *restore) answers() bool {
+	return !r.partial() && (r.snap.Pinned || r.offered && r.c.state.get().Claimed)
+}
+
+// partial tells whether something of the snapshot is not here as it was.
+func (r *restore) partial() bool {
+	return len(r.result.Skipped)+len(r.result.Mended)+r.result.Unlisted > 0
 }
 
 func (r *restore) all(ctx context.Context) (Result, error) {
@@ -273,7 +280,7 @@ func (r *restore) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	r.result.Snapshot = r.snap
-	r.result.Partial = len(r.result.Skipped)+len(r.result.Mended)+r.result.Unlisted > 0
+	r.result.Partial = r.partial()
 	r.result.Message = restoreMessage(r.result, r.pending.Replace)
 	return r.result, nil
 }
