@@ -86,7 +86,7 @@ func (c *Client) Claim(ctx context.Context, account, code string) (Claim, error)
 		return c.claimed(ctx, account, a)
 	}
 	var e *Error
-	if before.Waits || errors.As(err, &e) && e.Code != ServerUnavailable {
+	if before.Waits || errors.As(err, &e) && !isBroken(err) {
 		err = errors.Join(err, c.update(func(st *state) { st.Claim = before }))
 	}
 	return Claim{}, err
@@ -96,22 +96,31 @@ func (c *Client) Claim(ctx context.Context, account, code string) (Claim, error)
 func (c *Client) claimed(ctx context.Context, account string, a wire.ClaimAnswer) (Claim, error) {
 	switch a.State {
 	case wire.ClaimGranted:
-		if err := checkAccount(a.Account); err != nil {
-			return Claim{}, badAnswer("granted: " + err.Error())
-		}
 		return Claim{Account: a.Account, State: wire.ClaimGranted}, c.letIn(ctx, a.Account, true)
 	case wire.ClaimPending, wire.ClaimFrozen:
 		sign := sentence(a.Sign)
 		err := c.update(func(st *state) { st.Claim = claim{Account: account, Sign: sign, Waits: true, Asked: true} })
 		return Claim{Account: account, State: wire.ClaimPending, Sign: sign}, err
-	case wire.ClaimRefused, wire.ClaimNone:
-		if err := c.update(func(st *state) { st.Claim = claim{} }); err != nil {
-			return Claim{}, err
-		}
-		return Claim{Account: account, State: wire.ClaimRefused}, &Error{Code: ClaimRefused,
-			Message: "Whoever looks after the school server did not let this laptop in: ask them, or use a code that they give you."}
 	}
-	return Claim{}, badAnswer(fmt.Sprintf("claim: state %.20q", a.State))
+	if err := c.update(func(st *state) { st.Claim = claim{} }); err != nil {
+		return Claim{}, err
+	}
+	return Claim{Account: account, State: wire.ClaimRefused}, &Error{Code: ClaimRefused,
+		Message: "Whoever looks after the school server did not let this laptop in: ask them, or use a code that they give you."}
+}
+
+// checkState refuses what cannot be said of a claim.
+func checkState(a wire.ClaimAnswer) error {
+	switch a.State {
+	case wire.ClaimGranted:
+		if err := checkAccount(a.Account); err != nil {
+			return badAnswer("granted: " + err.Error())
+		}
+		return nil
+	case wire.ClaimPending, wire.ClaimFrozen, wire.ClaimRefused, wire.ClaimNone:
+		return nil
+	}
+	return badAnswer(fmt.Sprintf("claim: state %.20q", a.State))
 }
 
 // letIn notes that our key is in the account; by a claim, or because the account
@@ -239,5 +248,8 @@ func (c *Client) claiming(ctx context.Context, keep bool, request wire.ClaimRequ
 	if a.Version != wire.Version {
 		return a, badAnswer(fmt.Sprintf("a claim's answer of version %d", a.Version))
 	}
-	return a, nil
+	if request.Ask != wire.ClaimFind {
+		err = checkState(a)
+	}
+	return a, err
 }
