@@ -164,7 +164,7 @@ func (c *Client) PendingClaim() bool { return c.state.get().Claim.Asked }
 func (c *Client) AwaitClaim(ctx context.Context) (Claim, error) {
 	for wait := claimMinWait; ; wait = min(wait*5/4, claimMaxWait) {
 		made, over, err := c.askClaim(ctx)
-		if over || ctx.Err() != nil {
+		if over {
 			return made, err
 		}
 		if err != nil {
