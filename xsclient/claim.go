@@ -133,7 +133,8 @@ func (c *Client) letIn(ctx context.Context, account string, byClaim bool) error 
 		st.Account, st.Enrolled, st.Claimed = account, true, byClaim
 		st.Claim, st.FirstBoot, st.OwnerKey = claim{}, false, ""
 		if byClaim {
-			st.Answer = ""
+			// What was answered before is not what is wanted now.
+			st.Answer, st.Pin = "", wire.PinAnswer{}
 		}
 	})
 	if err != nil {

@@ -87,8 +87,11 @@ func (c *Client) Dismiss(ctx context.Context, answer string) error {
 		if answer != AnswerLater {
 			st.Claim = claim{}
 		}
-		if answer == AnswerAfresh && st.Account != "" {
+		switch {
+		case answer == AnswerAfresh && st.Account != "":
 			st.Pin = wire.PinAnswer{Answer: wire.PinDismissed}
+		case st.Pin.Answer == wire.PinDismissed: // and not told yet
+			st.Pin = wire.PinAnswer{}
 		}
 		if leaves {
 			*st = state{Version: st.Version, Answer: answer, Server: st.Server, SSH: st.SSH, HostKey: st.HostKey}
