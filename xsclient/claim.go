@@ -1,6 +1,7 @@
 package xsclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func (c *Client) FindBackups(ctx context.Context) ([]wire.Claimable, error) {
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(found, func(a, b wire.Claimable) int { return int(b.LastBackup - a.LastBackup) })
+	slices.SortStableFunc(found, func(a, b wire.Claimable) int { return cmp.Compare(b.LastBackup, a.LastBackup) })
 	return found, c.noteOffer(len(found) > 0)
 }
 
