@@ -45,7 +45,7 @@ func (c *Client) FindBackups(ctx context.Context) ([]wire.Claimable, error) {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b wire.Claimable) int { return cmp.Compare(b.LastBackup, a.LastBackup) })
-	return found, c.noteOffer(len(found) > 0)
+	return found, fullDisk(c.noteOffer(len(found) > 0))
 }
 
 // checkClaimable refuses what cannot be an offer. What is in it is shown to
@@ -80,7 +80,7 @@ func (c *Client) Claim(ctx context.Context, account, code string) (Claim, error)
 	// Known before it is asked: the XS may say yes, and we may never hear it.
 	before := c.state.get().Claim
 	if err := c.update(func(st *state) { st.Claim = claim{Account: account, Asked: true} }); err != nil {
-		return Claim{}, err
+		return Claim{}, fullDisk(err)
 	}
 	a, err := c.claiming(ctx, true, wire.ClaimRequest{Ask: wire.ClaimTake, Account: account, Code: code})
 	if err == nil {

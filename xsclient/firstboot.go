@@ -98,7 +98,7 @@ func (c *Client) Dismiss(ctx context.Context, answer string) error {
 		}
 	})
 	if err != nil {
-		return err
+		return fullDisk(err)
 	}
 	switch account := c.account(); {
 	case answer == AnswerNotMe && account == "":
