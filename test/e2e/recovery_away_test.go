@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/godbus/dbus/v5"
 )
 
 // withinAMinute runs a call that a person waits for, and that must say by then that
@@ -68,48 +70,42 @@ func (r *reflashed) failsUnavailable(t *testing.T, job objectPath) {
 	}
 }
 
-// The XS falls silent at those points without a word, and speaks again later.
+// The XS falls silent without a word while it is asked what there is, while a laptop
+// claims, and while one restores; and speaks again later. Three schools, since each
+// laptop waits for long.
 func TestRecoveryServerSilent(t *testing.T) {
-	stop := func(t *testing.T, r *reflashed, signal syscall.Signal) { must(t, syscall.Kill(r.xs.PID(), signal)) }
-	t.Run("while it asks", func(t *testing.T) {
-		t.Parallel()
-		r := lose(t, 5)
-		stop(t, r, syscall.SIGSTOP)
-		r.withinAMinute(t, "FindBackups")
-		stop(t, r, syscall.SIGCONT)
-		r.offered(t, 5)
-	})
-	t.Run("while it claims", func(t *testing.T) {
-		t.Parallel()
-		r := lose(t, 5)
-		reached := r.line.StandStill(4000)
-		silent := make(chan struct{})
-		go func() {
-			defer close(silent)
-			<-reached
-			stop(t, r, syscall.SIGSTOP)
-			r.line.GoOn()
-		}()
-		r.withinAMinute(t, "Claim", r.Options.Serial, "")
-		<-silent
-		stop(t, r, syscall.SIGCONT)
-		r.offered(t, 5)
-		r.claimed(t)
-		r.awaitAccount(t)
-	})
-	t.Run("while it restores", func(t *testing.T) {
-		t.Parallel()
-		r := lose(t, 30)
-		r.claimed(t)
-		reached := r.line.StandStill(1 << 20)
-		path := start(t, r.XO, "Restore", "")
-		await(t, reached)
-		stop(t, r, syscall.SIGSTOP)
+	t.Parallel()
+	asks, claims, restores := lose(t, 5), lose(t, 5), lose(t, 30)
+	all := []*reflashed{asks, claims, restores}
+	restores.claimed(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	begin := func(r *reflashed, method string, args ...any) *dbus.Call {
+		return r.Backup().GoWithContext(ctx, "org.laptop.Backup."+method, 0, make(chan *dbus.Call, 1), args...)
+	}
+
+	claimReached, restoreReached := claims.line.StandStill(4000), restores.line.StandStill(1<<20)
+	claim := begin(claims, "Claim", claims.Options.Serial, "")
+	restore := start(t, restores.XO, "Restore", "")
+	await(t, claimReached)
+	await(t, restoreReached)
+	for _, r := range all {
+		must(t, syscall.Kill(r.xs.PID(), syscall.SIGSTOP))
 		r.line.GoOn()
-		r.failsUnavailable(t, path)
-		r.draw(t, "drawn while the server was silent")
-		stop(t, r, syscall.SIGCONT)
-		eventually(t, r.XO, "Restore", "")
-		holds(t, r.XO, r.before)
-	})
+	}
+	find := begin(asks, "FindBackups")
+	refused(t, (<-find.Done).Err, "ServerUnavailable")
+	refused(t, (<-claim.Done).Err, "ServerUnavailable")
+	restores.failsUnavailable(t, restore)
+	restores.draw(t, "drawn while the server was silent")
+	for _, r := range all {
+		must(t, syscall.Kill(r.xs.PID(), syscall.SIGCONT))
+	}
+
+	asks.offered(t, 5)
+	claims.offered(t, 5)
+	claims.claimed(t)
+	claims.awaitAccount(t)
+	eventually(t, restores.XO, "Restore", "")
+	holds(t, restores.XO, restores.before)
 }

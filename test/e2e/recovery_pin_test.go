@@ -64,6 +64,7 @@ func (r *reflashed) drawn(t *testing.T) bed.Journal {
 
 // whether runs a test for both reasons of a pin.
 func whether(t *testing.T, test func(t *testing.T, r *reflashed)) {
+	t.Parallel()
 	for name, reflash := range map[string]bool{"set up anew": true, "shrunk": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,17 +133,18 @@ func TestRecoveryAfreshAtOnce(t *testing.T) {
 
 // An answer that is given while the XS is away reaches it with the next backup.
 func TestRecoveryPinToldLater(t *testing.T) {
+	t.Parallel()
 	t.Run("dismissed", func(t *testing.T) {
-		whether(t, func(t *testing.T, r *reflashed) {
-			must(t, r.xs.Stop())
-			r.dismiss(t, "afresh")
-			r.kill(t)
-			must(t, r.xs.Start(t.Context()))
-			r.pinned(t, 20)
-			done(t, r.XO, "Backup")
-			r.pinned(t)
-			r.notOffered(t)
-		})
+		t.Parallel()
+		r := shrunk(t, false)
+		must(t, r.xs.Stop())
+		r.dismiss(t, "afresh")
+		r.kill(t)
+		must(t, r.xs.Start(t.Context()))
+		r.pinned(t, 20)
+		done(t, r.XO, "Backup")
+		r.pinned(t)
+		r.notOffered(t)
 	})
 	t.Run("restored", func(t *testing.T) {
 		t.Parallel()

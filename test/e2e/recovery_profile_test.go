@@ -35,6 +35,8 @@ const jabber, elsewhere = "jabber-server", "jabber.example.org"
 // What a child typed stays; what the profile lacks comes back with the Journal. The
 // server for collaboration is not touched.
 func TestRecoveryFillsTheProfile(t *testing.T) {
+	t.Parallel()
+	r := lose(t, 5)
 	for _, c := range []struct {
 		name        string
 		typed, want [3]string
@@ -46,8 +48,7 @@ func TestRecoveryFillsTheProfile(t *testing.T) {
 		{"a colour chosen", [3]string{"", "#008009,#FF8F00", ""}, [3]string{"Amara", "#008009,#FF8F00", "4th Grade"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			r := lose(t, 5)
+			r.reflash(t)
 			for i, key := range []string{"nick", "color", "group-label"} {
 				if c.typed[i] != "" {
 					r.set(t, "org.sugarlabs.user", key, c.typed[i])
@@ -62,7 +63,6 @@ func TestRecoveryFillsTheProfile(t *testing.T) {
 				t.Errorf("claimed, and nothing is restored: %q", owner)
 			}
 			done(t, r.XO, "Restore", "")
-			done(t, r.XO, "Backup")
 			if owner := r.owner(t); owner != c.want {
 				t.Errorf("it is %q, not %q", owner, c.want)
 			}
@@ -110,11 +110,12 @@ func (r *reflashed) sugar(t *testing.T, child ...string) (valid []string) {
 // its key beside ours. The laptop is whole then, for Sugar and for us, whether the
 // Journal comes back before or after.
 func TestRecoveryThroughSugarsWizard(t *testing.T) {
+	t.Parallel()
+	r := lose(t, 10)
 	for _, first := range []bool{true, false} {
 		name := map[bool]string{true: "the wizard first", false: "the Journal first"}[first]
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := lose(t, 10)
+			r.reflash(t)
 			if valid := r.sugar(t); valid[0] != "False False" {
 				t.Fatalf("set up anew, and Sugar finds a profile: %s", valid)
 			}
