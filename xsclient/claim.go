@@ -120,9 +120,9 @@ func (c *Client) letIn(ctx context.Context, account string, byClaim bool) error 
 	err := c.update(func(st *state) {
 		if st.Account != account {
 			st.LastBackup, st.LastResult, st.Entries = 0, "", 0
+			st.Account, st.Claimed, st.OwnerKey = account, byClaim, ""
 		}
-		st.Account, st.Enrolled, st.Claimed = account, true, byClaim
-		st.Claim, st.FirstBoot, st.OwnerKey = claim{}, false, ""
+		st.Enrolled, st.FirstBoot, st.Offered, st.Claim = true, false, false, claim{}
 		if byClaim {
 			st.Answer = ""
 		}
