@@ -63,6 +63,10 @@ func (p Profile) HasOwnerKey() bool {
 }
 
 func (p Profile) makeBackupKey() (ssh.Signer, error) {
+	// At a first boot there is no profile yet; Sugar makes its folder so, too.
+	if err := MakeDir(p.Dir, 0o770); err != nil {
+		return nil, err
+	}
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
