@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -117,6 +116,11 @@ To decide another day:             xo-backup recover --later
 	return status(exitFailed)
 }
 
+// advice is an error in as many lines as it takes to say what to do.
+type advice string
+
+func (a advice) Error() string { return string(a) }
+
 // nothingOffered is the error where the school server has nothing to offer.
 func (d *daemon) nothingOffered() error {
 	p, err := d.properties(dbus.Path, dbus.Interface)
@@ -124,12 +128,12 @@ func (d *daemon) nothingOffered() error {
 		return err
 	}
 	if account := text(p["Account"]); account != "" {
-		return fmt.Errorf(`There is nothing to recover: this laptop is %s at the school server, and nothing waits for an answer.
+		return advice(fmt.Sprintf(`There is nothing to recover: this laptop is %s at the school server, and nothing waits for an answer.
 To bring back what is missing here:                 xo-backup restore
 With a code for another Journal, from whoever
-looks after the school server:                      xo-backup recover CODE`, account)
+looks after the school server:                      xo-backup recover CODE`, account))
 	}
-	return errors.New(`The school server keeps nothing that it knows to be this laptop's.
+	return advice(`The school server keeps nothing that it knows to be this laptop's.
 With a code from whoever looks after it:            xo-backup recover CODE
 If you have no Journal at school yet:               xo-backup register`)
 }
@@ -140,5 +144,5 @@ func severalOffered(offers []offer) error {
 	for _, o := range offers {
 		said = append(said, fmt.Sprintf("  --account %s    %s", o.account, o.describe(time.Now())))
 	}
-	return errors.New(strings.Join(said, "\n"))
+	return advice(strings.Join(said, "\n"))
 }
