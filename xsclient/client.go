@@ -153,10 +153,7 @@ func (c *Client) Status() Status {
 	case st.Account == "":
 		s.State, s.StateReason = StateUnregistered, inWords(errNotRegistered())
 		if st.FirstBoot {
-			s.State = StateFirstBoot
-		}
-		if st.FirstBoot && st.Offered {
-			s.StateReason = "The school server keeps a Journal for this laptop: 'xo-backup recover' brings it back."
+			s.State, s.StateReason = StateFirstBoot, firstBootReason(st.Offered)
 		}
 		if why := c.state.why(); why != "" {
 			s.StateReason = why
