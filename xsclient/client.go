@@ -152,7 +152,7 @@ func (c *Client) Status() Status {
 		s.State, s.StateReason = StateNewServer, newServerReason(st.SeenKey)
 	case st.Account == "":
 		s.State, s.StateReason = StateUnregistered, inWords(errNotRegistered())
-		if st.FirstBoot {
+		if st.FirstBoot || st.Claim.Waits {
 			s.State, s.StateReason = StateFirstBoot, firstBootReason(st.Offered)
 		}
 		if why := c.state.why(); why != "" {
