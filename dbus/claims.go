@@ -44,11 +44,13 @@ func (s *Service) claim(c *call) ([]any, error) {
 		made, err = s.engine.Claim(ctx, c.text(0), c.text(1))
 		return err
 	})
+	if made.State != "" {
+		s.claimChanged(made) // a no, too: others may be waiting for it
+	}
 	if err != nil {
 		s.awaitClaim(true) // we may be let in, and the answer be lost
 		return nil, err
 	}
-	s.claimChanged(made)
 	s.awaitClaim(true)
 	return []any{made.State, clean(made.Sign)}, nil
 }

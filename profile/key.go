@@ -63,17 +63,16 @@ func (p Profile) HasOwnerKey() bool {
 }
 
 func (p Profile) makeBackupKey() (ssh.Signer, error) {
+	// At a first boot there is no profile yet; Sugar makes its folder so, too.
+	if err := MakeDir(p.Dir, 0o770); err != nil {
+		return nil, err
+	}
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	block, err := ssh.MarshalPrivateKey(private, "xo-backupd")
 	if err != nil {
-		return nil, err
-	}
-	// A laptop that asks whose it is may have no profile yet. Sugar makes its folder
-	// where there is none.
-	if err := MakeDir(p.Dir, 0o770); err != nil {
 		return nil, err
 	}
 	if err := WriteFile(p.path(backupKey), pem.EncodeToMemory(block), 0o600); err != nil {

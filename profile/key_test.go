@@ -157,7 +157,7 @@ func FuzzParseKey(f *testing.F) {
 }
 
 func TestBackupKey(t *testing.T) {
-	p := Profile{Dir: filepath.Join(t.TempDir(), ".sugar/default")} // which is not there yet
+	p := Profile{Dir: filepath.Join(t.TempDir(), ".sugar/default")} // a first boot: there is no profile
 	if _, err := p.BackupKey(false); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("before it is made: %v", err)
 	}

@@ -65,7 +65,7 @@ func (s *session) checkRequest(req wire.BackupRequest) *wire.Refusal {
 	}
 	if !s.caller.MayWrite(s.key) {
 		return &wire.Refusal{Code: wire.RefusedReadOnly,
-			Message: "Another laptop is the one that backs up this Journal; this one may only read it."}
+			Message: "Another laptop is the one that backs up this Journal; this one may only read it. 'xo-backup recover' asks for it to be this one again."}
 	}
 	if b, err := hex.DecodeString(req.Digest); err != nil || len(b) != 32 {
 		return no("%.80q is not the digest of a Journal.", req.Digest)

@@ -79,8 +79,10 @@ func (c *Client) Claim(ctx context.Context, account, code string) (Claim, error)
 	defer c.claims.Unlock()
 	// Known before it is asked: the XS may say yes, and we may never hear it.
 	before := c.state.get().Claim
-	if err := c.update(func(st *state) { st.Claim = claim{Account: account, Asked: true} }); err != nil {
-		return Claim{}, fullDisk(err)
+	if again := before.Asked && before.Account == account && code == ""; !again {
+		if err := c.update(func(st *state) { st.Claim = claim{Account: account, Asked: true} }); err != nil {
+			return Claim{}, fullDisk(err)
+		}
 	}
 	a, err := c.claiming(ctx, true, wire.ClaimRequest{Ask: wire.ClaimTake, Account: account, Code: code})
 	if err == nil {
@@ -130,9 +132,9 @@ func (c *Client) letIn(ctx context.Context, account string, byClaim bool) error 
 	err := c.update(func(st *state) {
 		if st.Account != account {
 			st.LastBackup, st.LastResult, st.Entries = 0, "", 0
+			st.Account, st.Claimed, st.OwnerKey = account, byClaim, ""
 		}
-		st.Account, st.Enrolled, st.Claimed = account, true, byClaim
-		st.Claim, st.FirstBoot, st.OwnerKey = claim{}, false, ""
+		st.Enrolled, st.FirstBoot, st.Offered, st.Claim = true, false, false, claim{}
 		if byClaim {
 			// What was answered before is not what is wanted now.
 			st.Answer, st.Pin = "", wire.PinAnswer{}

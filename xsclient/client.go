@@ -152,11 +152,8 @@ func (c *Client) Status() Status {
 		s.State, s.StateReason = StateNewServer, newServerReason(st.SeenKey)
 	case st.Account == "":
 		s.State, s.StateReason = StateUnregistered, inWords(errNotRegistered())
-		if st.FirstBoot {
-			s.State = StateFirstBoot
-		}
-		if st.FirstBoot && st.Offered {
-			s.StateReason = "The school server keeps a Journal for this laptop: 'xo-backup recover' brings it back."
+		if st.FirstBoot || st.Claim.Waits {
+			s.State, s.StateReason = StateFirstBoot, firstBootReason(st.Offered)
 		}
 		if why := c.state.why(); why != "" {
 			s.StateReason = why

@@ -53,6 +53,14 @@ func emptyJournal(dir string) bool {
 	return true
 }
 
+// firstBootReason says what to do at a first boot.
+func firstBootReason(offered bool) string {
+	if offered {
+		return "The school server keeps a Journal for this laptop: 'xo-backup recover' brings it back."
+	}
+	return "Nobody has said yet whose laptop this is: 'xo-backup recover' looks for its Journal at school, 'xo-backup register' begins a new one."
+}
+
 // noteOffer keeps whether the XS has something for this laptop: then it is one
 // that is to be asked whose it is, however it looks.
 func (c *Client) noteOffer(offered bool) error {

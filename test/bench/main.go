@@ -89,6 +89,7 @@ func run(ctx context.Context, bin string, c config) (err error) {
 		{"bytes on the wire", b.wire},
 		{"fsyncs", b.syncs},
 		{"activation", b.activation},
+		{"recovery", b.recovery},
 		{"memory", b.memory},
 		{"search", b.search},
 	} {

@@ -310,6 +310,40 @@ func TestReplaced(t *testing.T) {
 }
 
 // Whether an account exists, nobody learns from what a stranger is told.
+// A laptop that was replaced, and is its child's again, asks to write as any other
+// does; what it had read all the time it reads on.
+func TestReplacedComesAgain(t *testing.T) {
+	b := newClaimBed(t)
+	offers := func(c Claimant) (how []string) {
+		for _, o := range must[[]wire.Claimable](t)(b.Claimable(t.Context(), c, Automatic)) {
+			how = append(how, o.Claim)
+		}
+		return how
+	}
+	if how := offers(ana(1)); len(how) > 0 {
+		t.Errorf("who writes is offered %v", how)
+	}
+	other := machine("SHC00000002", "u2", 2)
+	code := must[wire.Code](t)(b.NewCode(t.Context(), b.id))
+	if out := must[Outcome](t)(b.Claim(t.Context(), other, "", code, Automatic)); out.State != Granted {
+		t.Fatalf("%+v", out)
+	}
+	if how := offers(ana(1)); !slices.Equal(how, []string{wire.ClaimApproval}) {
+		t.Errorf("who was replaced is offered %v", how)
+	}
+	out := b.claim(ana(1), b.id, Automatic)
+	if out.State != Waits {
+		t.Fatalf("%+v", out)
+	}
+	b.may(1, "read")
+	must[Claim](t)(b.Approve(t.Context(), b.id, out.Sign))
+	b.may(1, "write")
+	b.may(2, "read")
+	if s := b.state(ana(1), b.id); s != Granted {
+		t.Error(s)
+	}
+}
+
 func TestStrangers(t *testing.T) {
 	b := newClaimBed(t)
 	stranger := machine("SHC00000009", "u9", 9)

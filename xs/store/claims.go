@@ -66,7 +66,8 @@ func (a *Account) policyFor(m Machine, p Policy) (Policy, How) {
 }
 
 // Claimable lists what the machine may claim, nothing if it is not recognised; and
-// what its key is in already, while nobody has answered the offer of that.
+// what its key is in already, while nobody has answered the offer of that, or while
+// it only reads.
 func (s *Store) Claimable(ctx context.Context, c Claimant, p Policy) ([]wire.Claimable, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -84,10 +85,11 @@ func (s *Store) Claimable(ctx context.Context, c Claimant, p Policy) ([]wire.Cla
 			continue
 		}
 		key, in := a.FindKey(c.Key)
-		if in && !a.owesAnswer(key) {
-			continue
-		}
-		if !in && !a.knows(c.Machine) {
+		writes := in && a.MayWrite(key)
+		switch {
+		case writes && !a.owesAnswer(key):
+			continue // nothing is left to say
+		case !in && !a.knows(c.Machine):
 			continue // the key was in it once
 		}
 		about, err := s.About(a.ID)
@@ -95,12 +97,12 @@ func (s *Store) Claimable(ctx context.Context, c Claimant, p Policy) ([]wire.Cla
 			s.log.Error("account is not offered", "account", a.ID, "error", err)
 			continue
 		}
-		if in && about.LastBackup == 0 {
+		if writes && about.LastBackup == 0 {
 			continue // there is nothing to offer
 		}
-		how, _ := a.policyFor(c.Machine, p)
-		if in {
-			how = Automatic
+		how := Automatic
+		if !writes {
+			how, _ = a.policyFor(c.Machine, p)
 		}
 		about.Claim = string(how)
 		list = append(list, about)
@@ -111,7 +113,7 @@ func (s *Store) Claimable(ctx context.Context, c Claimant, p Policy) ([]wire.Cla
 // owesAnswer tells whether nobody has answered yet what becomes of the Journal that
 // was there before the key, or before the Journal shrank.
 func (a *Account) owesAnswer(k Key) bool {
-	return a.MayWrite(k) && (len(a.Pins) > 0 || k.Claim != "" && a.Answered != k.Claim)
+	return len(a.Pins) > 0 || k.Claim != "" && a.Answered != k.Claim
 }
 
 // About tells of an account what a child or teacher knows it by.
@@ -186,7 +188,7 @@ func (s *Store) Claim(ctx context.Context, c Claimant, want string, code wire.Co
 func (s *Store) claimKnown(ctx context.Context, id AccountID, c Claimant, sign string, p Policy) (out Outcome, err error) {
 	err = s.edit(ctx, id, func(a *Account) error {
 		now := s.now().Unix()
-		if _, in := a.FindKey(c.Key); in {
+		if k, in := a.FindKey(c.Key); in && a.MayWrite(k) {
 			out = Outcome{Granted, id, sign}
 			return nil
 		}
