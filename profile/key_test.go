@@ -157,7 +157,7 @@ func FuzzParseKey(f *testing.F) {
 }
 
 func TestBackupKey(t *testing.T) {
-	p := newProfile(t)
+	p := Profile{Dir: filepath.Join(t.TempDir(), ".sugar/default")} // Sugar was never started
 	if _, err := p.BackupKey(false); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("before it is made: %v", err)
 	}
