@@ -193,6 +193,7 @@ type line struct {
 type request struct {
 	Sign, State, By, Nick, Serial, Account, Key string
 	Beside                                      []string
+	Back                                        int64
 }
 
 func accounts(t *testing.T, s *bed.XS) (list []line) {
@@ -291,4 +292,3 @@ func (p pupil) isBack(t *testing.T, x *bed.XO) {
 		t.Errorf("account %s, not %s", got, p.account)
 	}
 }
-
