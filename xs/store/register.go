@@ -55,6 +55,10 @@ func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (
 	c := Claimant{Machine: Machine{Serial: r.Serial, UUID: r.UUID}, Key: r.Key, Kind: Owner, Nick: r.Nick}
 	asked := c.claim(ByRegistration, sign(secret, keyLine(r.Key), string(known[0].ID)))
 	again = s.edit(ctx, known[0].ID, func(a *Account) error {
+		if c := a.broughtIn(asked.Key); c != nil {
+			asked.Sign = c.Sign // it waits with that: one laptop, one question
+			return nil
+		}
 		_, err := a.enter(asked, s.now().Unix())
 		return err
 	})
