@@ -45,7 +45,7 @@ func TestSugarRegistersAgain(t *testing.T) {
 func afresh(t *testing.T, p pupil, s *bed.XS, nick string) {
 	t.Helper()
 	reflash(t, p.XO, s)
-	p.Options.Nick, p.XO.Options.Nick = nick, nick
+	p.Options.Nick = nick
 	must(t, p.Wizard(t.Context()))
 }
 
@@ -95,7 +95,6 @@ func TestRegisterOnKnownLaptop(t *testing.T) {
 				}
 				stateIs(t, p.XO, "first-boot")
 			}
-			before := atSchool(t, s, p.account)
 			dismiss(t, p.XO, c.answer)
 			if has := property[string](t, p.XO, "Account") != ""; has != c.registered {
 				t.Errorf("after %s it has an account: %t", c.answer, has)
@@ -103,10 +102,14 @@ func TestRegisterOnKnownLaptop(t *testing.T) {
 			must(t, p.Register(t.Context()))
 			stateIs(t, p.XO, "idle")
 			own := property[string](t, p.XO, "Account")
+			before := atSchool(t, s, p.account)
 			_, journal := fill(t, p.XO, 2)
 			done(t, p.XO, "Backup")
 			if own == p.account || atSchool(t, s, p.account) != before {
 				t.Errorf("its account %s, and %s is not what it was: %s", own, p.account, atSchool(t, s, p.account))
+			}
+			if first := accountLine(t, s, p.account); len(first.Requests) > 0 || first.Snapshots != 1 {
+				t.Errorf("somebody still asks for the first one's: %+v", first)
 			}
 			url, err := p.SugarRegister(t.Context(), s)
 			if err != nil || !strings.HasPrefix(url, own+"@") {
