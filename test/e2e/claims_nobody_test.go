@@ -47,9 +47,7 @@ func TestNobodysIdentity(t *testing.T) {
 			x.Options.Nick = "Child of " + name
 			must(t, x.Wizard(t.Context()))
 			must(t, x.Register(t.Context()))
-			_, journal := fill(t, x, 3)
-			done(t, x, "Backup")
-			p := pupil{x, property[string](t, x, "Account"), journal}
+			p := backsUp(t, x, 3)
 			before := atSchool(t, s, p.account)
 
 			twin := bareAt(t, s, machine)
