@@ -76,10 +76,20 @@ func (r *registration) keys(context.Context) (err error) {
 	if r.owner, err = r.c.cfg.Profile.OwnerKey(); err != nil {
 		return ownerKeyError(err)
 	}
-	if r.backup, err = r.c.cfg.Profile.BackupKey(true); err != nil {
-		return badKey("backup.key", err)
+	r.backup, err = r.c.ownKey()
+	return err
+}
+
+// ownKey reads our key, and makes it if there is none: one at a time, or two who ask
+// at once make one each, and the XS lets in the one that is not kept.
+func (c *Client) ownKey() (ssh.Signer, error) {
+	c.making.Lock()
+	defer c.making.Unlock()
+	key, err := c.cfg.Profile.BackupKey(true)
+	if err != nil {
+		return nil, badKey("backup.key", err)
 	}
-	return nil
+	return key, nil
 }
 
 func ownerKeyError(err error) error {
