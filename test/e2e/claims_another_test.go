@@ -123,7 +123,7 @@ func TestTwoWait(t *testing.T) {
 	admin(t, s, "approve", p.account, "--sign", ofX, "--refuse")
 	deniedClaim(t, x, "ClaimRefused", p.account, "")
 	letIn(t, y, p.account, "")
-	p.isBack(t, y)
+	stateIs(t, y, "idle")
 }
 
 // A child that has begun anew on another laptop gets its old Journal by a code, and

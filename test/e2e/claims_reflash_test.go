@@ -102,7 +102,7 @@ func TestReflashedClass(t *testing.T) {
 	reflash(t, q.XO, s)
 	offersOnly(t, q.XO, q.offered("automatic"))
 	letIn(t, q.XO, q.account, "")
-	q.isBack(t, q.XO)
+	stateIs(t, q.XO, "idle")
 	waits(t, stranger, q.account)
 }
 
