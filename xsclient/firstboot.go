@@ -179,7 +179,7 @@ func (c *Client) bringOwner(ctx context.Context, api *apiClient) error {
 	if err != nil {
 		return err
 	}
-	err = api.AddKey(ctx, wire.KeyRequest{Key: hostKeyLine(owner.PublicKey()), Serial: machine.Serial})
+	err = api.AddKey(ctx, owner, machine.Serial)
 	if err != nil {
 		return err
 	}

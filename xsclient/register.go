@@ -291,10 +291,7 @@ func (r *registration) enrol(ctx context.Context) error {
 	}
 	defer s.Close()
 	err = s.withAPI(ctx, func(ctx context.Context, api *apiClient) error {
-		return api.AddKey(ctx, wire.KeyRequest{
-			Key:    hostKeyLine(r.backup.PublicKey()),
-			Serial: r.c.machine().Serial,
-		})
+		return api.AddKey(ctx, r.backup, r.c.machine().Serial)
 	})
 	if err != nil {
 		return err
