@@ -220,9 +220,9 @@ func (c *Client) claiming(ctx context.Context, keep bool, request wire.ClaimRequ
 		return wire.ClaimAnswer{}, err
 	}
 	trust.brief = !keep
-	key, err := c.cfg.Profile.BackupKey(true)
+	key, err := c.ownKey()
 	if err != nil {
-		return wire.ClaimAnswer{}, badKey("backup.key", err)
+		return wire.ClaimAnswer{}, err
 	}
 	s, err := c.connect(ctx, trust, found.SSH, wire.ClaimUser, key)
 	if errors.Is(err, errKeyRefused) {

@@ -60,6 +60,7 @@ type Client struct {
 	sleep  func(context.Context, time.Duration) error
 	kept   *kept      // over which snapshots are looked into
 	claims sync.Mutex // one answer to the offer of a Journal at a time
+	making sync.Mutex // of our key
 	// Bounds of waiting for a server: openTimeout and apiTimeout, but for
 	// tests, which have no patience.
 	openTimeout, apiTimeout time.Duration

@@ -127,11 +127,9 @@ func mayBeLater(err error) bool {
 	return errors.As(err, &e) && (e.Code == ServerUnavailable || e.Code == ServerBusy)
 }
 
-// opensOwn tells whether this laptop, which has no account, is to get one of its
-// own, whatever the XS knows of its machine.
-func (st *state) opensOwn() bool {
-	return st.Account == "" && (st.Answer == AnswerAfresh || st.Answer == AnswerNotMe)
-}
+// ownAccount tells whether a person wants an account of its own for this laptop,
+// whatever the XS knows of its machine.
+func (st *state) ownAccount() bool { return st.Answer == AnswerAfresh || st.Answer == AnswerNotMe }
 
 // openOwn makes an account of this child's own.
 func (c *Client) openOwn(ctx context.Context) error {
@@ -184,7 +182,7 @@ func (c *Client) bringOwner(ctx context.Context, api *apiClient) error {
 	if err != nil {
 		return err
 	}
-	err = api.AddKey(ctx, wire.KeyRequest{Key: hostKeyLine(owner.PublicKey()), Serial: machine.Serial})
+	err = api.AddKey(ctx, owner, machine.Serial)
 	if err != nil {
 		return err
 	}
@@ -192,12 +190,8 @@ func (c *Client) bringOwner(ctx context.Context, api *apiClient) error {
 	if err != nil {
 		return err
 	}
-	account, err := c.registerSugar(ctx, found.Registration, machine, owner.PublicKey())
-	if err != nil {
+	if _, err := c.registerSugar(ctx, found.Registration, machine, owner.PublicKey(), c.account()); err != nil {
 		return err
-	}
-	if ours := c.account(); account != ours {
-		return badAnswer(fmt.Sprintf("registration: account %.60q for the key of %.60q", account, ours))
 	}
 	return c.update(func(st *state) { st.OwnerKey = ssh.FingerprintSHA256(owner.PublicKey()) })
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -41,6 +42,9 @@ var ErrFull = errors.New("this school server takes no more laptops")
 // with a new key is not let in, since the key may be anybody's: it asks for that.
 func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
 	id, err := s.register(ctx, r, maxAccounts)
+	if err == nil && r.Own {
+		err = s.withdraw(ctx, r)
+	}
 	if !errors.Is(err, ErrOtherKey) {
 		return id, err
 	}
@@ -55,6 +59,10 @@ func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (
 	c := Claimant{Machine: Machine{Serial: r.Serial, UUID: r.UUID}, Key: r.Key, Kind: Owner, Nick: r.Nick}
 	asked := c.claim(ByRegistration, sign(secret, keyLine(r.Key), string(known[0].ID)))
 	again = s.edit(ctx, known[0].ID, func(a *Account) error {
+		if c := a.broughtIn(asked.Key); c != nil {
+			asked.Sign = c.Sign // it waits with that: one laptop, one question
+			return nil
+		}
 		_, err := a.enter(asked, s.now().Unix())
 		return err
 	})
@@ -62,6 +70,44 @@ func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (
 		return "", again
 	}
 	return "", &OtherKeyError{asked.Sign}
+}
+
+// withdraw takes back what the machine's child has asked for before it wanted an
+// account of its own: with this key, or by a registration, which Sugar made of its
+// other one. Else it would come into another child's Journal with the next yes.
+func (s *Store) withdraw(ctx context.Context, r Registration) error {
+	m, line := Machine{Serial: r.Serial, UUID: r.UUID}, keyLine(r.Key)
+	asks := func(c Claim) bool {
+		return c.State == Waits && (c.Key == line || c.By == ByRegistration) && m.is(Machine{Serial: c.Serial, UUID: c.UUID})
+	}
+	known, err := s.recognised(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, a := range known {
+		if !slices.ContainsFunc(a.Claims, asks) {
+			continue
+		}
+		err := s.edit(ctx, a.ID, func(a *Account) error {
+			for _, c := range a.Claims {
+				if asks(c) {
+					a.noteClaim(s.now().Unix(), "withdrawn", &c, c.By)
+				}
+			}
+			a.Claims = slices.DeleteFunc(a.Claims, asks)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	queue, err := s.Requests()
+	if err != nil || !slices.ContainsFunc(queue, func(q Request) bool { return q.Key == line }) {
+		return err
+	}
+	return s.editQueue(ctx, func(list []Request) []Request {
+		return slices.DeleteFunc(list, func(q Request) bool { return q.Key == line })
+	})
 }
 
 func (s *Store) register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
@@ -165,6 +211,10 @@ var ErrReadsOnly = errors.New("this laptop only reads this Journal, so it may le
 // or on one that wrote before and does so again, with the key that it had. If
 // via only reads, it says nothing of who writes, and nothing of other machines.
 func (s *Store) AddKey(ctx context.Context, id AccountID, via Key, key ssh.PublicKey, serial Serial) error {
+	after, err := s.afterOthers(ctx, id, keyLine(key))
+	if err != nil {
+		return err
+	}
 	return s.edit(ctx, id, func(a *Account) error {
 		writes := a.MayWrite(via)
 		known, ok := a.FindKey(key)
@@ -172,7 +222,7 @@ func (s *Store) AddKey(ctx context.Context, id AccountID, via Key, key ssh.Publi
 			return ErrReadsOnly
 		}
 		now := s.now().Unix()
-		if err := a.setKey(Key{Key: keyLine(key), Kind: Backup, Serial: serial, Added: now, Claim: via.Claim, Former: via.Former}); err != nil {
+		if err := a.setKey(Key{Key: keyLine(key), Kind: Backup, Serial: serial, Added: max(now, after), Claim: via.Claim, Former: via.Former}); err != nil {
 			return err
 		}
 		if err := a.setMachine(Machine{Serial: serial, Since: now}); err != nil {
@@ -183,13 +233,32 @@ func (s *Store) AddKey(ctx context.Context, id AccountID, via Key, key ssh.Publi
 				a.Machines[i].Writes = a.Machines[i].Serial == serial
 			}
 			for i := range a.Keys {
-				if a.Keys[i].Key == keyLine(key) {
-					a.Keys[i].Former = "" // if it was one: it comes again, by who writes
+				if k := &a.Keys[i]; k.Key == keyLine(key) {
+					k.Former = "" // if it was one: it comes again, by who writes
+					k.Added = max(k.Added, after)
 				}
 			}
 		}
 		return nil
 	})
+}
+
+// afterOthers answers a moment after the key came into each other account, 0 if it
+// is in none: it belongs where it came last, also within a second, or where the
+// clock was put back.
+func (s *Store) afterOthers(ctx context.Context, id AccountID, line string) (after int64, err error) {
+	if err := s.refresh(ctx); err != nil {
+		return 0, err
+	}
+	holders, _ := s.under(keyWord(line))
+	for _, a := range holders {
+		for _, k := range a.Keys {
+			if a.ID != id && k.Key == line {
+				after = max(after, k.Added+1)
+			}
+		}
+	}
+	return after, nil
 }
 
 // ErrNotWriter: only who writes may say that.
