@@ -80,9 +80,15 @@ func (c *Client) Dismiss(ctx context.Context, answer string) error {
 	defer cancel()
 	c.claims.Lock()
 	defer c.claims.Unlock()
-	leaves := answer == AnswerNotMe && c.state.get().Claimed
+	before := c.state.get()
+	leaves := answer == AnswerNotMe && before.Claimed
 	if leaves {
-		// The key is in another child's account. A new one is nobody's.
+		// The key is in another child's account. It is taken out there, with what
+		// came by it, and a new one is nobody's.
+		_, err := c.claiming(ctx, true, wire.ClaimRequest{Ask: wire.ClaimLeave, Account: before.Account})
+		if err != nil && !mayBeLater(err) {
+			return err
+		}
 		if err := c.cfg.Profile.RetireBackupKey(); err != nil {
 			return fmt.Errorf("putting the laptop's key aside: %w", err)
 		}

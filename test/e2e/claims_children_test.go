@@ -58,6 +58,9 @@ func TestNotMeAfterAll(t *testing.T) {
 			letIn(t, x, amara.account, "")
 			dismiss(t, x, "not-me")
 			stateIs(t, x, "idle")
+			if l := accountLine(t, s, amara.account); len(l.Requests) > 0 {
+				t.Errorf("Amara's account is not as it was: %+v", l)
+			}
 			if !keyFirst {
 				must(t, x.Wizard(t.Context()))
 			}

@@ -54,6 +54,31 @@ func (s *Store) Refuse(ctx context.Context, id AccountID, word string) (Claim, e
 	return c, err
 }
 
+// Leave takes the claim of a key back because its own holder says so: it was
+// another child's account. Nothing of it stays but the lines in the history.
+func (s *Store) Leave(ctx context.Context, c Claimant, want string) (Outcome, error) {
+	out := Outcome{State: noClaim}
+	id, err := ParseAccountID(want)
+	if err != nil {
+		return out, err
+	}
+	if _, err := s.Account(id); errors.Is(err, ErrNoAccount) {
+		return out, nil // no answer tells which accounts there are
+	}
+	return out, s.edit(ctx, id, func(a *Account) error {
+		line, now := keyLine(c.Key), s.now().Unix()
+		claim := a.claimThat(func(k *Claim) bool { return k.Key == line && k.State != Refused })
+		if claim == nil {
+			return nil
+		}
+		left := claim.ID
+		a.noteClaim(now, "left", claim, claim.By)
+		a.takeBack(claim, now)
+		a.Claims = slices.DeleteFunc(a.Claims, func(k Claim) bool { return k.ID == left })
+		return nil
+	})
+}
+
 // answer does what a person decided of a claim in one of the states.
 func (s *Store) answer(ctx context.Context, id AccountID, word string, states []State, do func(*Account, *Claim, int64) error) (answered Claim, err error) {
 	word = signOf(word)

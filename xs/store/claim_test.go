@@ -350,6 +350,47 @@ func TestReplacedComesAgain(t *testing.T) {
 	}
 }
 
+// Who claimed by mistake leaves: all is as it was, and may be claimed again.
+func TestLeave(t *testing.T) {
+	b := newClaimBed(t)
+	leave := func(c Claimant, want string) {
+		t.Helper()
+		if out := must[Outcome](t)(b.Leave(t.Context(), c, want)); out.State != noClaim || out.Account != "" {
+			t.Errorf("%+v", out)
+		}
+	}
+	other := machine("SHC00000002", "u2", 2)
+	code := must[wire.Code](t)(b.NewCode(t.Context(), b.id))
+	must[Outcome](t)(b.Claim(t.Context(), other, "", code, Automatic))
+	leave(machine("SHC00000002", "u2", 3), string(b.id)) // another key has no say
+	leave(ana(1), string(b.id))                          // nor has one without a claim
+	leave(other, "no-such-account")
+	b.may(2, "write")
+	b.may(1, "read")
+	leave(other, string(b.id))
+	b.may(2, "nothing")
+	b.may(1, "write")
+	leave(other, string(b.id)) // again
+	if a := mustAccount(t, b.Store, b.id); len(a.Claims) > 0 || a.has("SHC00000002") {
+		t.Errorf("%+v", a)
+	}
+	if out := b.claim(ana(4), b.id, Automatic); out.State != Granted {
+		t.Fatalf("%+v", out)
+	}
+	leave(ana(4), string(b.id))
+	if out := b.claim(ana(5), b.id, Automatic); out.State != Granted {
+		t.Errorf("after a mistake: %+v", out)
+	}
+	// One that waits goes, too.
+	if out := b.claim(ana(6), b.id, Approval); out.State != Waits {
+		t.Fatalf("%+v", out)
+	}
+	leave(ana(6), string(b.id))
+	if s := b.state(ana(6), b.id); s != noClaim {
+		t.Error(s)
+	}
+}
+
 func TestStrangers(t *testing.T) {
 	b := newClaimBed(t)
 	stranger := machine("SHC00000009", "u9", 9)
