@@ -190,16 +190,6 @@ func (r *reflashed) administer(t *testing.T, args ...string) string {
 	return out
 }
 
-// makeOwnerKey makes Sugar's key, as its first-boot wizard does in the end.
-func (r *reflashed) makeOwnerKey(t *testing.T) {
-	t.Helper()
-	must(t, os.MkdirAll(r.Profile, 0o700))
-	out, err := r.Command(t.Context(), "ssh-keygen", "-q", "-t", "dsa", "-N", "", "-C", "", "-f", filepath.Join(r.Profile, "owner.key")).CombinedOutput()
-	if err != nil {
-		t.Fatalf("ssh-keygen: %v: %s", err, out)
-	}
-}
-
 // draw makes an entry as an activity does, which is to stay.
 func (r *reflashed) draw(t *testing.T, title string) {
 	t.Helper()
