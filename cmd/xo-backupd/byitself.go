@@ -30,7 +30,7 @@ type byItself struct {
 	why      atomic.Pointer[string] // none begins, for whoever asks
 }
 
-// why is said before anybody has asked the school server.
+// whenThere is said where only the school server is missing, as far as is known.
 const whenThere = "A backup is due: it is made by itself when the school server is in reach."
 
 // look finds out whether the laptop may back up now.
