@@ -10,6 +10,7 @@ packages=(
 	rsync openssh-client openssh-server   # the stock programs that we must get along with, and that we measure ourselves against
 	e2fsprogs xfsprogs             # power cuts, and a disk for the benchmark
 	strace procps file
+	systemd                        # busctl only
 	rpm
 	qemu-user                      # the XO's processors
 	gcc libc6-dev                  # the race detector's only
