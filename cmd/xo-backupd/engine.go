@@ -83,10 +83,13 @@ func (e engine) CheckServer(ctx context.Context) (dbus.Availability, error) {
 
 func (e engine) Backup(ctx context.Context, trigger string, progress func(dbus.Progress)) (dbus.Outcome, error) {
 	e.byItself.say("")
-	defer e.byItself.look(context.WithoutCancel(ctx))
-	return told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
+	outcome, err := told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
 		return e.client.Backup(ctx, xsclient.BackupOptions{Trigger: trigger}, progress)
 	})
+	if err != nil {
+		e.byItself.look(context.WithoutCancel(ctx)) // it may be due still
+	}
+	return outcome, err
 }
 
 func (e engine) HeldBack(ctx context.Context) (why string, again time.Duration) {
