@@ -36,12 +36,8 @@ const whenThere = "A backup is due: it is made by itself when the school server 
 // look finds out whether the laptop may back up now.
 func (b *byItself) look(ctx context.Context) schedule.Verdict {
 	status := b.client.Status()
-	if status.Account == "" {
-		b.say("") // State says it
-		return schedule.Verdict{Why: status.StateReason}
-	}
-	if _, pending := b.client.PendingRestore(); pending {
-		b.say("") // StateReason says it
+	if _, pending := b.client.PendingRestore(); pending || status.Account == "" {
+		b.say("") // the client's own reason is said already
 		return schedule.Verdict{Why: status.StateReason}
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
