@@ -22,6 +22,10 @@ type Engine interface {
 	TrustServer(ctx context.Context, fingerprint string) error
 	CheckServer(ctx context.Context) (Availability, error)
 	Backup(ctx context.Context, trigger string, progress func(Progress)) (Outcome, error)
+	// HeldBack is asked before a backup that no person asked for (TriggerSchedule,
+	// TriggerNetwork). It answers in a sentence why none is to begin now, "" if one
+	// is; and after how long that is worth asking again, 0: at the next trigger.
+	HeldBack(ctx context.Context) (why string, again time.Duration)
 	ListSnapshots(ctx context.Context) ([]Snapshot, error)
 	Saved(ctx context.Context, uids []string) ([]string, error)
 	Restore(ctx context.Context, request RestoreRequest, progress func(Progress)) (Outcome, error)

@@ -25,6 +25,11 @@ place 755 bin/xo-backupd bin/xo-backup bin/xs-backupd "$bin"
 place_naming packaging/dbus/org.laptop.Backup.service "$share/dbus-1/services"
 place 644 dbus/org.laptop.Backup.xml dbus/org.laptop.Backup.Job.xml "$share/dbus-1/interfaces"
 place_naming packaging/systemd/xo-backupd.service "$lib/systemd/user"
+place 644 packaging/systemd/xo-backupd-schedule.{timer,service} "$lib/systemd/user"
+# Enabled for everybody: nobody has to know of it.
+install -d -m 755 "$DESTDIR$lib/systemd/user/timers.target.wants"
+ln -sf ../xo-backupd-schedule.timer "$DESTDIR$lib/systemd/user/timers.target.wants/"
+place 755 packaging/xinitrc/60-xo-backupd.sh "$ETC/X11/xinit/xinitrc.d"
 place_naming packaging/systemd/xs-backupd.service "$lib/systemd/system"
 place 644 packaging/sysusers/xs-backupd.conf "$lib/sysusers.d"
 

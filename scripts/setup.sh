@@ -5,10 +5,12 @@ set -euo pipefail
 packages=(
 	python3-carquinyol             # Sugar's datastore
 	python3-jarabe sugar-session   # Sugar's own registration, and its gsettings schema
+	python3-dbusmock               # UPower and NetworkManager, as a laptop has them
 	python3-dbus python3-gi dbus dbus-x11 libglib2.0-bin
 	rsync openssh-client openssh-server   # the stock programs that we must get along with, and that we measure ourselves against
 	e2fsprogs xfsprogs             # power cuts, and a disk for the benchmark
 	strace procps file
+	systemd                        # busctl only
 	rpm
 	qemu-user                      # the XO's processors
 	gcc libc6-dev                  # the race detector's only

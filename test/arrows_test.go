@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"transfer":          {},
 	"profile":           {},
 	"dbus":              {},
+	"schedule":          {},
 	"datastore":         {},
 	"datastore/service": {"datastore"},
 	"datastore/index":   {"datastore", "datastore/index/xapian"},
@@ -31,7 +32,7 @@ var arrows = map[string][]string{
 
 	"datastore/index/xapian": {}, // how Xapian reads text, and nothing of an index
 
-	"cmd/xo-backupd": {"browse", "dbus", "xsclient", "datastore", "datastore/service", "profile", "transfer", "wire"},
+	"cmd/xo-backupd": {"browse", "dbus", "schedule", "xsclient", "datastore", "datastore/service", "profile", "transfer", "wire"},
 	"cmd/xo-backup":  {"dbus", "wire"}, // their words only
 	"cmd/xs-backupd": {"xs", "xs/store", "datastore", "transfer", "wire"},
 

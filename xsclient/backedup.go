@@ -59,7 +59,7 @@ func backupMessage(r Result, safe int) string {
 // is the server's: the laptop's own clock may say 1970.
 func (c *Client) recordBackup(ctx context.Context, r Result, err error) {
 	change := func(s *state) {
-		s.LastBackup = max(r.Snapshot.Confirmed, r.Snapshot.Time)
+		s.LastBackup, s.Boot = max(r.Snapshot.Confirmed, r.Snapshot.Time), c.thisBoot()
 		s.LastResult, s.Entries = r.Message, r.Entries
 	}
 	if err != nil {

@@ -82,7 +82,7 @@ func (c *Client) backup(ctx context.Context, progress func(Progress)) (Result, e
 	if c.account() == "" {
 		return Result{}, errNotRegistered()
 	}
-	if err := c.ask(ctx); err != nil {
+	if err := c.WouldTake(ctx); err != nil {
 		return Result{}, err
 	}
 	for try := 1; ; try++ {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sugarlabs/xo-backupd/dbus"
 	"github.com/sugarlabs/xo-backupd/dbus/bustest"
@@ -88,6 +89,8 @@ func (e *engine) Backup(ctx context.Context, _ string, progress func(dbus.Progre
 	e.mu.Unlock()
 	return work(ctx, progress)
 }
+
+func (e *engine) HeldBack(context.Context) (string, time.Duration) { return "", 0 }
 
 func (e *engine) Restore(ctx context.Context, r dbus.RestoreRequest, progress func(dbus.Progress)) (dbus.Outcome, error) {
 	e.mu.Lock()

@@ -15,10 +15,14 @@ import (
 // What each package puts on a machine: folders that it owns end in a slash.
 var (
 	laptop = []string{
+		"/etc/X11/xinit/xinitrc.d/60-xo-backupd.sh",
 		"/etc/xo-backupd/",
 		"/etc/xo-backupd/config.toml",
 		"/usr/bin/xo-backup",
 		"/usr/bin/xo-backupd",
+		"/usr/lib/systemd/user/timers.target.wants/xo-backupd-schedule.timer",
+		"/usr/lib/systemd/user/xo-backupd-schedule.service",
+		"/usr/lib/systemd/user/xo-backupd-schedule.timer",
 		"/usr/lib/systemd/user/xo-backupd.service",
 		"/usr/share/dbus-1/interfaces/org.laptop.Backup.Job.xml",
 		"/usr/share/dbus-1/interfaces/org.laptop.Backup.xml",
@@ -83,7 +87,7 @@ func TestPackages(t *testing.T) {
 			continue
 		}
 		want := fs.FileMode(0o644)
-		if info.IsDir() || strings.HasPrefix(file, "/usr/bin/") {
+		if info.IsDir() || strings.HasPrefix(file, "/usr/bin/") || strings.HasSuffix(file, ".sh") {
 			want = 0o755
 		}
 		if info.Mode().Perm() != want {
