@@ -50,10 +50,10 @@ class Error(object):
 
 def _error(exception):
     remote = Gio.DBusError.get_remote_error(exception) or ''
+    message = exception.message.removeprefix('GDBus.Error:%s: ' % remote)
     if remote.startswith(_ERRORS):
-        Gio.DBusError.strip_remote_error(exception)
-        return Error(remote[len(_ERRORS):], exception.message)
-    return Error('Absent', exception.message)
+        return Error(remote[len(_ERRORS):], message)
+    return Error('Absent', message)
 
 
 class Daemon(GObject.GObject):
