@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backup daemon, org.laptop.Backup, without ever waiting for it.
+
+The shell draws and must not stop for a daemon that is slow, absent or upgraded
+under it. So every call here is answered later, by one of two functions:
+
+    daemon.call('Restore', ('',), done, failed)
+
+done(*answer) gets what the method answers, as Python's own types; failed(error) an
+Error. Exactly one of them is called, once, from the main loop. None of this raises
+because of the daemon.
+"""
+
+import logging
+
+from gi.repository import Gio
+from gi.repository import GLib
+from gi.repository import GObject
+
+NAME = 'org.laptop.Backup'
+PATH = '/org/laptop/Backup'
+INTERFACE = 'org.laptop.Backup'
+JOB_INTERFACE = 'org.laptop.Backup.Job'
+_PROPERTIES = 'org.freedesktop.DBus.Properties'
+_ERRORS = 'org.laptop.Backup.Error.'
+
+# What the methods take.
+_SIGNATURES = {
+    'Register': '()', 'CheckServer': '()', 'TrustServer': '(s)', 'Backup': '()', 'BackupWithOptions': '(a{sv})',
+    'ListSnapshots': '()', 'Restore': '(s)', 'RestoreWithOptions': '(sa{sv})', 'RestoreEntry': '(ss)',
+    'FindBackups': '()', 'Claim': '(ss)', 'Dismiss': '(s)', 'Cancel': '(o)', 'Wait': '(o)',
+}
+
+# Milliseconds; what asks the school server is answered within 20 s.
+_PATIENCE = 30000
+_FOREVER = GLib.MAXINT32
+
+
+class Error(object):
+    """Why a call failed: name is the last word of the error's name ('ServerUnavailable',
+    …; 'Absent' where there is no daemon), message a sentence for people."""
+
+    def __init__(self, name, message):
+        self.name = name
+        self.message = message
+
+    def __repr__(self):
+        return '%s: %s' % (self.name, self.message)
+
+
+def _error(exception):
+    remote = Gio.DBusError.get_remote_error(exception) or ''
+    message = exception.message.removeprefix('GDBus.Error:%s: ' % remote)
+    if remote.startswith(_ERRORS):
+        return Error(remote[len(_ERRORS):], message)
+    return Error('Absent', message)
+
+
+class Daemon(GObject.GObject):
+    """The daemon as it is now.
+
+    properties is a dict of its D-Bus properties as they were last heard of, empty
+    until then. It is kept when the daemon leaves, which it does when it has nothing
+    to do: what it said is still so.
+    """
+
+    changed = GObject.Signal('changed')
+    # Something has become of a job: path, operation, result, error name, message.
+    job_over = GObject.Signal('job-over', arg_types=[str, str, str, str, str])
+    # Something has become of a claim: account, state.
+    claim_changed = GObject.Signal('claim-changed', arg_types=[str, str])
+
+    def __init__(self):
+        GObject.GObject.__init__(self)
+        self.properties = {}
+        self._bus = None
+        try:
+            self._bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
+        except GLib.Error as e:
+            logging.error('backup: no session bus: %s', e)
+            return
+        self._listen(_PROPERTIES, 'PropertiesChanged', self.__properties_changed_cb)
+        self._listen(INTERFACE, 'JobRemoved', self.__job_removed_cb)
+        self._listen(INTERFACE, 'ClaimChanged', self.__claim_changed_cb)
+
+    def _listen(self, interface, signal, callback):
+        self._bus.signal_subscribe(NAME, interface, signal, PATH, None, Gio.DBusSignalFlags.NONE, callback)
+
+    def get(self, name, default=None):
+        """A property as it was last heard of."""
+        return self.properties.get(name, default)
+
+    def refresh(self, failed=None):
+        """Asks for all properties, which starts the daemon where it does not run."""
+        def answered(properties):
+            self.properties = properties
+            self.changed.emit()
+        self.ask(PATH, _PROPERTIES, 'GetAll', GLib.Variant('(s)', (INTERFACE,)), answered, failed)
+
+    def call(self, method, arguments=(), done=None, failed=None, forever=False):
+        """Calls a method of org.laptop.Backup. forever: it is answered when it is
+        over, however long that takes (Wait)."""
+        self.ask(PATH, INTERFACE, method, GLib.Variant(_SIGNATURES[method], arguments), done, failed,
+                 _FOREVER if forever else _PATIENCE)
+
+    def ask(self, path, interface, method, arguments, done=None, failed=None, patience=_PATIENCE):
+        """Calls any method of the daemon's, with a GLib.Variant of its arguments."""
+        if self._bus is None:
+            GLib.idle_add(_tell, failed, Error('Absent', ''))
+            return
+
+        def answered(bus, result):
+            try:
+                answer = bus.call_finish(result).unpack()
+            except GLib.Error as e:
+                error = _error(e)
+                logging.info('backup: %s: %r', method, error)
+                _tell(failed, error)
+                return
+            _tell(done, *answer)
+
+        self._bus.call(NAME, path, interface, method, arguments, None, Gio.DBusCallFlags.NONE, patience, None, answered)
+
+    def __properties_changed_cb(self, bus, sender, path, interface, signal, parameters):
+        interface, changed, gone_ = parameters.unpack()
+        if interface == INTERFACE:
+            self.properties.update(changed)
+            self.changed.emit()
+
+    def __job_removed_cb(self, bus, sender, path, interface, signal, parameters):
+        self.job_over.emit(*parameters.unpack())
+
+    def __claim_changed_cb(self, bus, sender, path, interface, signal, parameters):
+        self.claim_changed.emit(*parameters.unpack())
+
+
+class Job(GObject.GObject):
+    """A job of the daemon's, followed to its end, also over a restart of the daemon.
+
+    over is emitted once: result ('done', 'partial', 'cancelled', 'failed'), the last
+    word of the error's name, message.
+    """
+
+    progress = GObject.Signal('progress')
+    over = GObject.Signal('over', arg_types=[str, str, str])
+
+    def __init__(self, daemon, path):
+        GObject.GObject.__init__(self)
+        self.path = path
+        self.properties = {}
+        self._daemon = daemon
+        self._ended = False
+        self._subscription = daemon._bus.signal_subscribe(
+            NAME, _PROPERTIES, 'PropertiesChanged', path, None, Gio.DBusSignalFlags.NONE, self.__properties_changed_cb)
+        daemon.ask(path, _PROPERTIES, 'GetAll', GLib.Variant('(s)', (JOB_INTERFACE,)), self._heard)
+        self._wait(tries=3)
+
+    def fraction(self):
+        """How much is done, 0 to 1, or None where nobody can tell."""
+        if not self.properties.get('ProgressValid'):
+            return None
+        return min(max(self.properties.get('Progress', 0.0), 0.0), 1.0)
+
+    def seconds_left(self):
+        """How long it still takes, or None where nobody can tell."""
+        end = self.properties.get('ExpectedEndTime', 0)
+        if not end:
+            return None
+        return max(end / 1e6 - GLib.get_real_time() / 1e6, 0)
+
+    def cancel(self):
+        self._daemon.call('Cancel', (self.path,))
+
+    def _wait(self, tries):
+        def failed(error):
+            # The daemon was ended or upgraded: the next one knows what became of it.
+            if tries > 1:
+                GLib.timeout_add_seconds(1, self._wait, tries - 1)
+            else:
+                self._end('failed', error.name, error.message)
+        self._daemon.call('Wait', (self.path,), self._waited, failed, forever=True)
+        return False
+
+    def _waited(self, result, error_name, message):
+        self._end(result, error_name.rpartition('.')[2], message)
+
+    def _end(self, result, error_name, message):
+        if self._ended:
+            return
+        self._ended = True
+        self._daemon._bus.signal_unsubscribe(self._subscription)
+        self.over.emit(result, error_name, message)
+
+    def _heard(self, properties):
+        self.properties.update(properties)
+        if not self._ended:
+            self.progress.emit()
+
+    def __properties_changed_cb(self, bus, sender, path, interface, signal, parameters):
+        interface, changed, gone_ = parameters.unpack()
+        if interface == JOB_INTERFACE:
+            self._heard(changed)
+
+
+_daemon = None
+
+
+def get_daemon():
+    """The one that all of the shell shares."""
+    global _daemon
+    if _daemon is None:
+        _daemon = Daemon()
+    return _daemon
+
+
+def _tell(callback, *arguments):
+    if callback is not None:
+        try:
+            callback(*arguments)
+        except Exception:
+            # Ours to mend; the shell goes on.
+            logging.exception('backup: what was answered could not be shown')
+    return False
