@@ -13,9 +13,9 @@ import (
 	"github.com/sugarlabs/xo-backupd/test/bed"
 )
 
-// atSchool is a registered XO with a Journal that nobody touches, on a system bus,
+// scheduled is a registered XO with a Journal that nobody touches, on a system bus,
 // an hour after the moment of its day.
-func atSchool(t *testing.T, system string) (*bed.XO, *bed.XS) {
+func scheduled(t *testing.T, system string) (*bed.XO, *bed.XS) {
 	t.Helper()
 	s := bed.XSFor(t, bed.ServerOptions{})
 	x := bed.XOFor(t, bed.Options{Env: []string{"DBUS_SYSTEM_BUS_ADDRESS=" + system, "TZ=UTC"}})
@@ -86,7 +86,7 @@ func said(t *testing.T, x *bed.XO, why string) {
 func TestSchedule(t *testing.T) {
 	t.Parallel()
 	system := bed.SystemFor(t)
-	x, s := atSchool(t, system.Address)
+	x, s := scheduled(t, system.Address)
 
 	must(t, system.OnBattery(22))
 	heldBack(t, x, s, "the battery is at 22 %")
@@ -171,7 +171,7 @@ func watchJobs(t *testing.T, x *bed.XO) <-chan dbus.ObjectPath {
 func TestScheduleSettings(t *testing.T) {
 	t.Parallel()
 	system := bed.SystemFor(t)
-	x, s := atSchool(t, system.Address)
+	x, s := scheduled(t, system.Address)
 	now := time.Now().UTC()
 	plan(t, x, s, fmt.Sprintf("quiet = %q", now.Add(-time.Hour).Format("15:04")+"-"+now.Add(time.Hour).Format("15:04")))
 	heldBack(t, x, s, "these are quiet hours, until "+now.Add(time.Hour).Format("15:04"))
@@ -197,7 +197,7 @@ func TestScheduleSettings(t *testing.T) {
 // server that is not there.
 func TestScheduleWithoutSystemBus(t *testing.T) {
 	t.Parallel()
-	x, s := atSchool(t, "unix:path=/nonexistent")
+	x, s := scheduled(t, "unix:path=/nonexistent")
 	must(t, s.Stop())
 	heldBackBy := triggered(t, x, "network").Message
 	if !strings.HasPrefix(heldBackBy, "Not backed up by itself yet. ") {

@@ -34,7 +34,7 @@ func unitLine(t *testing.T, x *bed.XO, key string) error {
 // nothing, and starts nothing.
 func TestTimer(t *testing.T) {
 	t.Parallel()
-	x, _ := atSchool(t, "unix:path=/nonexistent")
+	x, _ := scheduled(t, "unix:path=/nonexistent")
 	if err := unitLine(t, x, "ExecCondition"); err == nil {
 		t.Error("Sugar is said to run")
 	}
@@ -56,7 +56,7 @@ func TestTimer(t *testing.T) {
 // nobody where there is no bus, or systemd's own.
 func TestSessionAsks(t *testing.T) {
 	t.Parallel()
-	x, _ := atSchool(t, "unix:path=/nonexistent")
+	x, _ := scheduled(t, "unix:path=/nonexistent")
 	bin := filepath.Join(x.Dir, "bin")
 	must(t, os.Mkdir(bin, 0o700))
 	// An hour is short, and leaves a trace.
