@@ -74,6 +74,7 @@ place_config() { # PROGRAM
 
 # Whatever sources and pictures are below a folder, and not what Python has compiled there.
 place_sources() { # FROM FOLDER
+	install -d -m 755 "$DESTDIR$2"
 	find sugar -type f -path "$1/*" \( -name '*.py' -o -name '*.svg' \) | while IFS= read -r file; do
 		install -D -m 644 "$file" "$DESTDIR$2/${file#"$1"/}"
 	done
