@@ -9,7 +9,8 @@ packages=(
 	rsync openssh-client openssh-server   # the stock programs that we must get along with, and that we measure ourselves against
 	e2fsprogs xfsprogs             # power cuts, and a disk for the benchmark
 	strace procps file
-	rpm
+	rpm gettext                    # the packages
+	man-db appstream mmdebstrap    # what reads them, and a Debian to install them on
 	qemu-user                      # the XO's processors
 	gcc libc6-dev                  # the race detector's only
 )

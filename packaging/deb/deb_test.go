@@ -110,7 +110,7 @@ func TestLifeInDebian(t *testing.T) {
 	}
 	apt("update")
 	apt(append([]string{"satisfy"}, depends(t, new)...)...)
-	apt("install", "python3-carquinyol", "dbus-daemon") // the demo's
+	apt("install", "python3-carquinyol", "openssh-client") // what else the demo works with
 	cleanroot.Life{
 		Root: root,
 		Install: func(packages ...string) {
