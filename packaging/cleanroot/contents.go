@@ -38,6 +38,17 @@ var (
 	}
 )
 
+// Etc are the files in /etc and the folders that they are in.
+func Etc() (files []string) {
+	for _, file := range slices.Concat(Laptop, Server) {
+		for strings.HasPrefix(file, "/etc/") {
+			files = append(files, file)
+			file = filepath.Dir(file)
+		}
+	}
+	return files
+}
+
 // Python is where Debian's Python looks for packages, and so does the rpm that is
 // built on Debian.
 const Python = "/usr/lib/python3/dist-packages"
@@ -94,7 +105,7 @@ func CheckContents(t *testing.T, files func(name string) []string) {
 }
 
 // checkModes looks at what is installed: everybody can read it, nobody but root
-// can write it, and nothing but the programs can be run.
+// can write it, and nothing but programs and scripts can be run.
 func (r *Root) checkModes(t *testing.T) {
 	t.Helper()
 	for _, file := range slices.Concat(Laptop, Server, Sugar(t)) {
@@ -107,7 +118,7 @@ func (r *Root) checkModes(t *testing.T) {
 			continue
 		}
 		want := fs.FileMode(0o644)
-		if strings.HasPrefix(file, "/usr/bin/") {
+		if strings.HasPrefix(file, "/usr/bin/") || strings.HasSuffix(file, ".sh") {
 			want = 0o755
 		}
 		if info.Mode().Perm() != want {

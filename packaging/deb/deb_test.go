@@ -88,11 +88,9 @@ func life(t *testing.T, old, new []string) {
 		Install: func(packages ...string) { dpkg(append([]string{"--install"}, packages...)...) },
 		Remove:  func() { dpkg(append([]string{"--remove"}, names...)...) },
 		Purge:   func() { dpkg(append([]string{"--purge"}, names...)...) },
-		Left:    conffiles,
+		Left:    cleanroot.Etc(),
 	}.Lead(t, old, new)
 }
-
-var conffiles = []string{"/etc/xo-backupd", "/etc/xo-backupd/config.toml", "/etc/xs-backupd", "/etc/xs-backupd/config.toml"}
 
 // The same on a Debian of its own, with Sugar and all else that we depend on, by
 // apt: that takes minutes and the net, and is asked for (make test-all).
@@ -123,8 +121,8 @@ func TestLifeInDebian(t *testing.T) {
 			apt(install...)
 		},
 		Remove: func() { apt(append([]string{"remove"}, names...)...) },
-		Purge:  func() { apt(append([]string{"purge"}, names...)...) },
-		Left:   conffiles,
+		Purge:  func() { apt("purge", "xo-backupd", "xs-backupd") }, // of the third apt knows nothing any more
+		Left:   cleanroot.Etc(),
 	}.Lead(t, old, new)
 }
 
