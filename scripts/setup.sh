@@ -13,7 +13,8 @@ packages=(
 	e2fsprogs xfsprogs             # power cuts, and a disk for the benchmark
 	strace procps file
 	systemd                        # busctl only
-	rpm
+	rpm gettext                    # the packages
+	man-db appstream mmdebstrap    # what reads them, and a Debian to install them on
 	qemu-user                      # the XO's processors
 	gcc libc6-dev                  # the race detector's only
 )
