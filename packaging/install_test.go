@@ -136,7 +136,7 @@ func TestCompletion(t *testing.T) {
 	}
 	check(nil, "xo-backupd")
 	for _, c := range [][2]string{
-		{"xo-backup re", "register restore"},
+		{"xo-backup re", "recover register restore"},
 		{"xo-backup export UID ", "a file"},
 		{"xo-backup n", "now"},
 		{"xs-backupd nowhere", ""},
