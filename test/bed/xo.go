@@ -29,6 +29,9 @@ type Options struct {
 	KeyNew   bool     // in OpenSSH's new format instead of PEM
 	Wrap     []string // a command that the daemon is started by, say strace
 	Env      []string // further environment of everything on the bus
+	// Bare is an XO whose Sugar was never started: no profile, no key, nobody's
+	// name. Serial and UUID are the firmware's then, which may have none.
+	Bare bool
 }
 
 func (o *Options) defaults() {
@@ -40,9 +43,11 @@ func (o *Options) defaults() {
 	set(&o.Nick, "Amara")
 	set(&o.Color, "#FF2B34,#00A0FF")
 	set(&o.Group, "4th Grade")
-	set(&o.Serial, "SHC00500001")
-	set(&o.UUID, "5b2e8a3c-9d41-4f6e-8a70-1c0de0500001")
 	set(&o.Key, "dsa")
+	if !o.Bare {
+		set(&o.Serial, "SHC00500001")
+		set(&o.UUID, "5b2e8a3c-9d41-4f6e-8a70-1c0de0500001")
+	}
 }
 
 // XO is a child's laptop: a home, a profile, a session bus.
@@ -96,40 +101,44 @@ func StartXO(ctx context.Context, dir string, o Options) (*XO, error) {
 	return x, nil
 }
 
-// lay makes the folders, the profile and the settings.
+// lay makes the folders and, unless it is bare, the profile and the settings.
 func (x *XO) lay(ctx context.Context) error {
-	for _, dir := range []string{"tmp", "run", "services", "home/.config/glib-2.0/settings", "home/.sugar/default/identifiers"} {
+	for _, dir := range []string{"tmp", "run", "services", "home"} {
 		if err := os.MkdirAll(filepath.Join(x.Dir, dir), 0o700); err != nil {
 			return err
 		}
 	}
 	o := x.Options
-	quote := func(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'" }
 	services := map[string]string{
 		"org.laptop.sugar.DataStore": "/usr/bin/datastore-service",
 		"org.laptop.Backup":          strings.Join(append(append([]string{}, o.Wrap...), o.Binaries.Daemon), " "),
 	}
-	files := map[string]string{
-		"home/.config/glib-2.0/settings/keyfile": fmt.Sprintf("[org/sugarlabs/user]\nnick=%s\ncolor=%s\ngroup-label=%s\n",
-			quote(o.Nick), quote(o.Color), quote(o.Group)),
-		"home/.sugar/default/identifiers/sn":   o.Serial,
-		"home/.sugar/default/identifiers/uuid": o.UUID,
-		"bus.conf":                             busConfig(x.Dir),
-	}
+	files := map[string]string{"bus.conf": busConfig(x.Dir)}
 	for name, command := range services {
 		files["services/"+name+".service"] = "[D-BUS Service]\nName=" + name + "\nExec=" + command + "\n"
 	}
+	if err := x.write(files); err != nil {
+		return err
+	}
+	if o.Bare {
+		return x.firmware()
+	}
+	return errors.Join(x.write(map[string]string{
+		"home/.sugar/default/identifiers/sn":   o.Serial,
+		"home/.sugar/default/identifiers/uuid": o.UUID,
+	}), x.Wizard(ctx))
+}
+
+// write writes files below the XO's folder.
+func (x *XO) write(files map[string]string) error {
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(x.Dir, name), []byte(text), 0o600); err != nil {
+		path := filepath.Join(x.Dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
 		}
-	}
-	args := []string{"-q", "-t", o.Key, "-N", "", "-C", "", "-f", filepath.Join(x.Profile, "owner.key")}
-	if !o.KeyNew && o.Key != "ed25519" {
-		args = append(args, "-m", "PEM")
-	}
-	if out, err := exec.CommandContext(ctx, "ssh-keygen", args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("ssh-keygen: %w: %s", err, out)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -161,7 +170,7 @@ func busConfig(dir string) string {
 
 func (x *XO) startBus(ctx context.Context) error {
 	var err error
-	if x.log, err = os.Create(filepath.Join(x.Dir, "bus.log")); err != nil {
+	if x.log, err = os.OpenFile(filepath.Join(x.Dir, "bus.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 		return err
 	}
 	cmd := exec.Command("dbus-daemon", "--nofork", "--nopidfile", "--print-address=1",
@@ -226,11 +235,7 @@ func (x *XO) Command(ctx context.Context, name string, args ...string) *exec.Cmd
 // Configure writes the daemon's configuration file; the daemon reads it when it
 // starts.
 func (x *XO) Configure(toml string) error {
-	dir := filepath.Join(x.Home, ".config/xo-backupd")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "config.toml"), []byte(toml), 0o600)
+	return x.write(map[string]string{"home/.config/xo-backupd/config.toml": toml})
 }
 
 // PointAt configures the XO for a school server.
@@ -246,10 +251,17 @@ func (x *XO) Log() string {
 
 // Close ends the bus, with it all that is on it, and removes the folder. It is
 // an error if something did not end by itself.
-func (x *XO) Close() error { return x.closeWithin(10 * time.Second) }
+func (x *XO) Close() error { return x.closeWithin(endTime) }
+
+// endTime is how long what is on a bus may take to end when the bus does.
+const endTime = 10 * time.Second
 
 func (x *XO) closeWithin(grace time.Duration) error {
-	var errs []error
+	return errors.Join(x.end(grace), os.RemoveAll(x.Dir))
+}
+
+// end ends the bus and all that is on it.
+func (x *XO) end(grace time.Duration) error {
 	if x.Conn != nil {
 		_ = x.Conn.Close()
 	}
@@ -259,9 +271,9 @@ func (x *XO) closeWithin(grace time.Duration) error {
 		_ = x.bus.Process.Signal(syscall.SIGTERM)
 		_ = x.bus.Wait()
 	}
-	errs = append(errs, endMembers(x.Dir, group, grace))
+	err := endMembers(x.Dir, group, grace)
 	if x.log != nil {
 		_ = x.log.Close()
 	}
-	return errors.Join(append(errs, os.RemoveAll(x.Dir))...)
+	return err
 }

@@ -98,12 +98,22 @@ func TestRegistrationClaims(t *testing.T) {
 	if a := mustAccount(t, b.Store, b.id); len(a.Claims) != 2 {
 		t.Errorf("%+v", a.Claims)
 	}
-	// A child that is none of the machine's gets an account, and touches no other.
+	// A child that is none of the machine's gets an account, and touches no other: what
+	// it asked for before, or Sugar did, it asks for no more.
 	own := Registration{Serial: "SHC00000001", UUID: testUUID, Nick: "Ben", Key: testKey(3), Own: true}
 	before := mustAccount(t, b.Store, b.id)
+	r.Key = testKey(9)
+	if _, err := b.Register(t.Context(), r, 100); !errors.As(err, &other) {
+		t.Error(err)
+	}
+	b.claim(ana(3), b.id, Approval)
+	b.claim(ana(3), "", Approval)
 	id, err := b.Register(t.Context(), own, 100)
 	if err != nil || id == b.id || !reflect.DeepEqual(before, mustAccount(t, b.Store, b.id)) {
 		t.Error(id, err)
+	}
+	if queue := must[[]Request](t)(b.Requests()); len(queue) > 0 {
+		t.Errorf("%+v", queue)
 	}
 	if list := must[[]wire.Claimable](t)(b.Claimable(t.Context(), ana(4), Automatic)); len(list) != 2 {
 		t.Errorf("%+v", list)

@@ -201,6 +201,16 @@ func (a *Account) forget(most int) {
 	}
 }
 
+// broughtIn answers the claim that the key is in the account by, or nil.
+func (a *Account) broughtIn(key string) *Claim {
+	for _, k := range a.Keys {
+		if k.Key == key && k.Claim != "" {
+			return a.claim(k.Claim)
+		}
+	}
+	return nil
+}
+
 // formerOf answers by which claim the key became a former one, if it is there.
 func (a *Account) formerOf(key string) (ClaimID, bool) {
 	for _, k := range a.Keys {

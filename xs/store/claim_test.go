@@ -211,6 +211,13 @@ func TestFrozen(t *testing.T) {
 	if b.state(ana(2), "") != Frozen {
 		t.Error("not frozen")
 	}
+	// Sugar's registration with a key that came along is the same question once more.
+	frozen := mustAccount(t, b.Store, b.id).claimThat(func(c *Claim) bool { return c.State == Frozen })
+	var waits *OtherKeyError
+	_, err := b.Register(t.Context(), Registration{Serial: "SHC00000001", UUID: testUUID, Nick: "Ana", Key: testKey(20)}, 100)
+	if !errors.As(err, &waits) || waits.Sign != frozen.Sign {
+		t.Errorf("%v, sign %s", err, frozen.Sign)
+	}
 	// No key of any day gets in by itself now.
 	if out := b.claim(ana(3), b.id, Automatic); out.State != Waits {
 		t.Errorf("%+v", out)
@@ -219,9 +226,8 @@ func TestFrozen(t *testing.T) {
 	if _, err := b.Approve(t.Context(), b.id, ""); !errors.As(err, &many) || len(many.Signs) != 2 {
 		t.Errorf("%v", err)
 	}
-	c := mustAccount(t, b.Store, b.id).claimThat(func(c *Claim) bool { return c.State == Frozen })
 	// A person says that it was the child: for good.
-	must[Claim](t)(b.Approve(t.Context(), b.id, " "+strings.ToUpper(c.Sign)+" "))
+	must[Claim](t)(b.Approve(t.Context(), b.id, " "+strings.ToUpper(frozen.Sign)+" "))
 	for key, want := range map[int]string{1: "nothing", 2: "write", 20: "write", 3: "nothing"} {
 		b.may(key, want)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -41,6 +42,9 @@ var ErrFull = errors.New("this school server takes no more laptops")
 // with a new key is not let in, since the key may be anybody's: it asks for that.
 func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
 	id, err := s.register(ctx, r, maxAccounts)
+	if err == nil && r.Own {
+		err = s.withdraw(ctx, r)
+	}
 	if !errors.Is(err, ErrOtherKey) {
 		return id, err
 	}
@@ -55,6 +59,10 @@ func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (
 	c := Claimant{Machine: Machine{Serial: r.Serial, UUID: r.UUID}, Key: r.Key, Kind: Owner, Nick: r.Nick}
 	asked := c.claim(ByRegistration, sign(secret, keyLine(r.Key), string(known[0].ID)))
 	again = s.edit(ctx, known[0].ID, func(a *Account) error {
+		if c := a.broughtIn(asked.Key); c != nil {
+			asked.Sign = c.Sign // it waits with that: one laptop, one question
+			return nil
+		}
 		_, err := a.enter(asked, s.now().Unix())
 		return err
 	})
@@ -62,6 +70,44 @@ func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (
 		return "", again
 	}
 	return "", &OtherKeyError{asked.Sign}
+}
+
+// withdraw takes back what the machine's child has asked for before it wanted an
+// account of its own: with this key, or by a registration, which Sugar made of its
+// other one. Else it would come into another child's Journal with the next yes.
+func (s *Store) withdraw(ctx context.Context, r Registration) error {
+	m, line := Machine{Serial: r.Serial, UUID: r.UUID}, keyLine(r.Key)
+	asks := func(c Claim) bool {
+		return c.State == Waits && (c.Key == line || c.By == ByRegistration) && m.is(Machine{Serial: c.Serial, UUID: c.UUID})
+	}
+	known, err := s.recognised(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, a := range known {
+		if !slices.ContainsFunc(a.Claims, asks) {
+			continue
+		}
+		err := s.edit(ctx, a.ID, func(a *Account) error {
+			for _, c := range a.Claims {
+				if asks(c) {
+					a.noteClaim(s.now().Unix(), "withdrawn", &c, c.By)
+				}
+			}
+			a.Claims = slices.DeleteFunc(a.Claims, asks)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	queue, err := s.Requests()
+	if err != nil || !slices.ContainsFunc(queue, func(q Request) bool { return q.Key == line }) {
+		return err
+	}
+	return s.editQueue(ctx, func(list []Request) []Request {
+		return slices.DeleteFunc(list, func(q Request) bool { return q.Key == line })
+	})
 }
 
 func (s *Store) register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
