@@ -15,6 +15,7 @@ from sugar3.graphics.xocolor import XoColor
 
 from xobackup.daemon import get_daemon
 from xobackup.introflow import Flow
+from xobackup.intropages import make_quiet
 from xobackup.words import _
 
 
@@ -113,7 +114,7 @@ class _Asking(object):
             self._add_link()
 
     def _add_link(self):
-        self._link = Gtk.Button(label=_('I had a laptop before'), relief=Gtk.ReliefStyle.NONE, halign=Gtk.Align.CENTER)
+        self._link = make_quiet(Gtk.Button(label=_('I had a laptop before')))
         self._link.connect('clicked', lambda link: self._flow.ask())
         # As high as with it: nothing moves when it comes.
         row = Gtk.Box(height_request=style.GRID_CELL_SIZE)

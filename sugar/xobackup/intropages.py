@@ -16,7 +16,8 @@ from xobackup import words
 from xobackup.words import _
 
 _CODE_DIGITS = 8
-_LINE = 44  # characters that a child reads with ease
+_FIGURE = style.zoom(220)
+_LINE = 60  # characters that a child reads with ease
 
 
 class Page(Gtk.Box):
@@ -29,8 +30,8 @@ class Page(Gtk.Box):
         self.middle = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=style.DEFAULT_SPACING)
         self.middle.set_valign(Gtk.Align.CENTER)
         self.pack_start(self.middle, True, True, 0)
-        self._said = _label()
-        self.pack_start(self._said, False, True, 0)
+        self._said = _label('\n')  # as high as with a text: nothing moves when it comes
+        self.middle.pack_end(self._said, False, True, 0)
         if title:
             self.add_middle(_label(title, 'xx-large'))
         if back is not None:
@@ -50,13 +51,13 @@ class Page(Gtk.Box):
         if icon is not None:
             button.set_image(Icon(icon_name=icon))
         if quiet:
-            button.set_relief(Gtk.ReliefStyle.NONE)
+            make_quiet(button)
         button.connect('clicked', lambda button: pressed())
         self._buttons.append(button)
         return button
 
     def row(self, *buttons):
-        box = Gtk.Box(spacing=style.DEFAULT_SPACING, homogeneous=True)
+        box = Gtk.Box(spacing=style.DEFAULT_SPACING, homogeneous=True, margin_top=style.DEFAULT_SPACING)
         for button in buttons:
             box.pack_start(button, True, True, 0)
         return self.add_middle(box)
@@ -69,10 +70,8 @@ class Page(Gtk.Box):
         self._say(text, True, detail)
 
     def _say(self, text, ready, detail=''):
-        markup = '<big>%s</big>' % GLib.markup_escape_text(text)
-        if detail:
-            markup += '\n<small>%s</small>' % GLib.markup_escape_text(detail)
-        self._said.set_markup(markup)
+        self._said.set_markup('<span size="large">%s</span>\n<small>%s</small>' % (
+            GLib.markup_escape_text(text), GLib.markup_escape_text(detail)))
         for button in self._buttons:
             button.set_sensitive(ready)
 
@@ -93,7 +92,7 @@ class Waiting(Page):
     def __init__(self):
         Page.__init__(self)
         looking = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=style.DEFAULT_SPACING)
-        looking.add(figure('', style.XLARGE_ICON_SIZE))
+        looking.add(figure('', _FIGURE))
         looking.add(_label(_('Looking for your Journal at school…')))
         looking.show_all()
         looking.set_no_show_all(True)
@@ -107,7 +106,7 @@ class Question(Page):
 
     def __init__(self, offer, yes, no, code, back):
         Page.__init__(self, _('Is this you?'), back)
-        self.add_middle(figure(offer.color, style.XLARGE_ICON_SIZE))
+        self.add_middle(figure(offer.color, _FIGURE))
         for text, size in _about(offer):
             self.add_middle(_label(text, size))
         self.row(self.button(_('Yes, this is me'), yes, icon='dialog-ok'),
@@ -153,7 +152,8 @@ class Code(Page):
         Page.__init__(self, _('Type your code'), back)
         self._typed = typed
         self.add_middle(_label(_('Your teacher can give you one. It has eight digits.')))
-        self._entry = Gtk.Entry(max_length=40, width_chars=12, xalign=0.5, input_purpose=Gtk.InputPurpose.DIGITS)
+        self._entry = Gtk.Entry(max_length=40, width_request=style.zoom(330), xalign=0.5,
+                                input_purpose=Gtk.InputPurpose.DIGITS)
         self._entry.get_accessible().set_name(_('Code'))
         self._entry.connect('changed', self.__changed_cb)
         self._entry.connect('activate', lambda entry: self.next())
@@ -209,7 +209,7 @@ class Progress(Page):
 
     def __init__(self, offer, go_on):
         Page.__init__(self, _('Your Journal is coming back'))
-        self.add_middle(figure(offer.color, style.XLARGE_ICON_SIZE))
+        self.add_middle(figure(offer.color, _FIGURE))
         if offer.nick:
             self.add_middle(_label(offer.nick, 'x-large'))
         self._bar = Gtk.ProgressBar()
@@ -231,6 +231,21 @@ class Progress(Page):
         self._left.hide()
         self._go_on.set_label(_('Go on'))
         self.say(text)
+
+
+def make_quiet(button):
+    """Like a link: it is there for who looks for it."""
+    button.get_child().set_markup('<u>%s</u>' % GLib.markup_escape_text(button.get_label()))
+    button.get_style_context().add_provider(_quiet, Gtk.STYLE_PROVIDER_PRIORITY_APPLICATION)
+    return button
+
+
+_quiet = Gtk.CssProvider()
+_quiet.load_from_data(b'''
+    button { background: none; border-color: transparent; color: #404040; }
+    button:focus { border-color: #808080; }
+    button:active { color: #000000; }
+    button:disabled { color: #808080; }''')
 
 
 def figure(color, size):
