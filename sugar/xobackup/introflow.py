@@ -65,33 +65,47 @@ class Flow(object):
 
     @careful
     def begin(self):
-        waiting = pages.Waiting()
-        self._show(waiting)
-
-        def found(backups):
-            self._found(backups, self._page is waiting)
-
-        def leave(error=None):
-            if self._page is waiting:
-                self._leave()
-
-        GLib.timeout_add(PATIENCE, leave)
+        self._show(pages.Waiting())
+        GLib.timeout_add(PATIENCE, self._stop_waiting)
         self._daemon.connect('claim-changed', self.__claim_changed_cb)
-        self._daemon.refresh()
-        self._daemon.call('FindBackups', (), found, leave)
+        self._daemon.call('FindBackups', (), self._found, self._stop_waiting)
 
     @careful
-    def _found(self, backups, in_time):
+    def _stop_waiting(self, error=None):
+        if self._waits():
+            self._leave()
+
+    def _waits(self):
+        # Else nothing is taken from under a child's hands.
+        return isinstance(self._page, pages.Waiting)
+
+    @careful
+    def _found(self, backups):
         self._offers = _offers(backups)
         self._box.server_is_there()
-        if not in_time:
-            return  # nothing is taken from under a child's hands
-        if self._offers:
-            self.ask()
-        elif self._came_back_before():
+        if self._waits():
+            if self._offers:
+                self.ask()
+            else:
+                self._daemon.refresh(self._stop_waiting, self._nothing_offered)
+
+    @careful
+    def _nothing_offered(self):
+        if self._waits() and self._came_back_before():
             self._finish()
         else:
-            self._leave()
+            self._stop_waiting()
+
+    def _came_back_before(self):
+        """Whether this was all answered once, and the power went before the wizard had
+        ended: then the profile says already whose it is."""
+        settings = Gio.Settings.new('org.sugarlabs.user')
+        owner = Offer({name: settings.get_string(key) for name, key in (
+            ('nick', 'nick'), ('color', 'color'), ('group', 'group-label'))})
+        if self._daemon.get('Account') and owner.nick and owner.color:
+            self._mine = owner
+            return True
+        return False
 
     def is_server_there(self):
         return self._offers is not None
@@ -178,9 +192,8 @@ class Flow(object):
 
     @careful
     def _restore(self, backups):
-        offers = _offers(backups)
-        own = [offer for offer in offers if offer.account == self._daemon.get('Account')]
-        self._mine = (own or offers or [self._mine])[0]
+        account = self._daemon.get('Account')
+        self._mine = ([offer for offer in _offers(backups) if offer.account == account] + [self._mine])[0]
         page = pages.Progress(self._mine, go_on=self._finish)
         self._show(page)
 
@@ -203,14 +216,6 @@ class Flow(object):
             self._over = True
             self._page = None
             self._box.finish(self._mine)
-
-    def _came_back_before(self):
-        """Whether this was all answered once, and the power went before the wizard had
-        ended: then the profile says already whose it is."""
-        settings = Gio.Settings.new('org.sugarlabs.user')
-        self._mine = Offer({'nick': settings.get_string('nick'), 'color': settings.get_string('color'),
-                            'group': settings.get_string('group-label')})
-        return bool(self._daemon.get('Account') and self._mine.nick and self._mine.color)
 
     def _show(self, page):
         self._page = page
