@@ -90,7 +90,7 @@ class Daemon(GObject.GObject):
         """A property as it was last heard of."""
         return self.properties.get(name, default)
 
-    def refresh(self, failed=None, done=None):
+    def refresh(self, done=None, failed=None):
         """Asks for all properties, which starts the daemon where it does not run."""
         def answered(properties):
             self.properties = properties

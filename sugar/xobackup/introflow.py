@@ -87,7 +87,7 @@ class Flow(object):
             if self._offers:
                 self.ask()
             else:
-                self._daemon.refresh(self._stop_waiting, self._nothing_offered)
+                self._daemon.refresh(self._nothing_offered, self._stop_waiting)
 
     @careful
     def _nothing_offered(self):
@@ -102,7 +102,7 @@ class Flow(object):
         settings = Gio.Settings.new('org.sugarlabs.user')
         owner = Offer({name: settings.get_string(key) for name, key in (
             ('nick', 'nick'), ('color', 'color'), ('group', 'group-label'))})
-        if self._daemon.get('Account') and owner.nick and owner.color:
+        if self._daemon.get('Account', '') and owner.nick and owner.color:
             self._mine = owner
             return True
         return False
@@ -192,7 +192,7 @@ class Flow(object):
 
     @careful
     def _restore(self, backups):
-        account = self._daemon.get('Account')
+        account = self._daemon.get('Account', '')
         self._mine = ([offer for offer in _offers(backups) if offer.account == account] + [self._mine])[0]
         page = pages.Progress(self._mine, go_on=self._finish)
         self._show(page)

@@ -119,6 +119,7 @@ class Choice(Page):
 
     def __init__(self, offers, chosen, none, code):
         Page.__init__(self, _('Which one is you?'))
+        self.middle.set_valign(Gtk.Align.FILL)
         box = Gtk.FlowBox(homogeneous=True, selection_mode=Gtk.SelectionMode.NONE, max_children_per_line=4,
                           min_children_per_line=2, column_spacing=style.DEFAULT_SPACING,
                           row_spacing=style.DEFAULT_SPACING)
@@ -141,6 +142,7 @@ class Choice(Page):
         for text, size in _about(offer, small=True):
             box.add(_label(text, size, 20))
         button.add(box)
+        _style(button, _CARD)
         button.get_accessible().set_name(offer.nick or offer.account)
         return button
 
@@ -236,16 +238,24 @@ class Progress(Page):
 def make_quiet(button):
     """Like a link: it is there for who looks for it."""
     button.get_child().set_markup('<u>%s</u>' % GLib.markup_escape_text(button.get_label()))
-    button.get_style_context().add_provider(_quiet, Gtk.STYLE_PROVIDER_PRIORITY_APPLICATION)
-    return button
+    return _style(button, _QUIET)
 
 
-_quiet = Gtk.CssProvider()
-_quiet.load_from_data(b'''
-    button { background: none; border-color: transparent; color: #404040; }
-    button:focus { border-color: #808080; }
-    button:active { color: #000000; }
-    button:disabled { color: #808080; }''')
+_QUIET = """button { background: none; border-color: transparent; color: #404040; }
+button:focus { border-color: #808080; }
+button:disabled { color: #808080; }"""
+
+# The figures' colours are meant for white.
+_CARD = """button { background: #ffffff; border-color: #c0c0c0; color: #000000; }
+button:focus, button:hover { border-color: #808080; }
+button:disabled label { color: #808080; }"""
+
+
+def _style(widget, css):
+    provider = Gtk.CssProvider()
+    provider.load_from_data(css.encode())
+    widget.get_style_context().add_provider(provider, Gtk.STYLE_PROVIDER_PRIORITY_APPLICATION)
+    return widget
 
 
 def figure(color, size):

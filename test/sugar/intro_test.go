@@ -135,19 +135,37 @@ func TestIntroAfresh(t *testing.T) {
 	}
 }
 
-// Without a school server the wizard is as it was.
-func TestIntroNoServer(t *testing.T) {
+// Several children had this laptop. One of them chooses itself, and nobody is chosen
+// by a slip.
+func TestIntroSeveral(t *testing.T) {
 	t.Parallel()
-	x := bed.XOFor(t, bed.Options{Bare: true})
-	ok(t, x.Configure(`server = "http://127.0.0.1:9"`))
-	isStock(t, x, startShell(t, x, bed.ShellOptions{}))
+	s := schoolFor(t, "automatic")
+	amara := pupilAt(t, s, bed.Options{}, 2)
+	amara.reflash(t, s)
+	x := amara.XO
+	ok(t, x.Backup().Call(backupName+".Dismiss", 0, "not-me").Err)
+	x.Options.Nick, x.Options.Color, x.Options.Group = "Beto", "#00A0FF,#8BFF7A", "5th Grade"
+	ok(t, x.Wizard(t.Context()))
+	beto := backUp(t, s, x, 3)
+	beto.reflash(t, s)
+	shell := startShell(t, x, bed.ShellOptions{})
+	steps(t, shell, `
+		see Which one is you
+		shoot intro-choice
+		click Amara
+		see 2 entries, last saved today
+		click Back
+		click Beto
+		see 3 entries, last saved today
+		click Yes, this is me`)
+	beto.isBack(t, shell)
 }
 
 // stockWizard goes through the wizard as it is, from its page of colours on, where
 // Sugar takes the name from the system.
 const stockWizard = `
 	see Click to change color
-	key Escape
+	click Back
 	see Name:
 	key ctrl+a
 	type Zora
@@ -158,19 +176,9 @@ const stockWizard = `
 	above Preschool
 	click Done`
 
-// isStock checks that the wizard is Sugar's own, from its beginning to its end.
-func isStock(t *testing.T, x *bed.XO, shell *bed.Shell) {
-	t.Helper()
-	steps(t, shell, stockWizard+`
-		no I had a laptop before`)
-	ok(t, shell.AwaitJournal(t.Context()))
-	x.Options.Nick, x.Options.Color, x.Options.Group = "Zora", "", ""
-	hasProfile(t, x)
-}
-
 func schoolFor(t *testing.T, reflash string) *bed.XS {
 	t.Helper()
-	return bed.XSFor(t, bed.ServerOptions{Args: []string{"--reflash", reflash}})
+	return bed.XSFor(t, bed.ServerOptions{Args: []string{"--reflash", reflash, "--max-load", "1000"}})
 }
 
 // pupil is a child whose Journal is safe at school.

@@ -22,12 +22,10 @@ func shellFor(t *testing.T, x *bed.XO, o bed.ShellOptions) *bed.Shell {
 
 func startShell(t *testing.T, x *bed.XO, o bed.ShellOptions) *bed.Shell {
 	t.Helper()
-	return startShellOf(t, x, must(filepath.Abs("../../sugar"))(t), o)
-}
-
-// startShellOf starts one whose extensions are those of a folder.
-func startShellOf(t *testing.T, x *bed.XO, sources string, o bed.ShellOptions) *bed.Shell {
-	t.Helper()
+	sources, err := filepath.Abs("../../sugar")
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := bed.StartShell(t.Context(), x, sources, o)
 	if err != nil {
 		t.Fatal(err)
