@@ -155,7 +155,7 @@ class Flow(object):
     @careful
     def _await(self, sign):
         """Waits until a person at the school server has let this laptop in."""
-        page = pages.Sign(sign, go_on=self._leave)
+        page = pages.Sign(sign, go_on=lambda: self._leave(self._mine.nick))
         self._show(page)
 
         def ask_again():
@@ -221,9 +221,10 @@ class Flow(object):
         self._page = page
         self._box.show_page(page)
 
-    def _leave(self):
+    @careful
+    def _leave(self, nick=''):
         self._page = None
-        self._box.show_wizard(self._mine.nick)
+        self._box.show_wizard(nick)
 
 
 def _offers(backups):

@@ -119,10 +119,9 @@ class Choice(Page):
 
     def __init__(self, offers, chosen, none, code):
         Page.__init__(self, _('Which one is you?'))
-        self.middle.set_valign(Gtk.Align.FILL)
-        box = Gtk.FlowBox(homogeneous=True, selection_mode=Gtk.SelectionMode.NONE, max_children_per_line=4,
-                          min_children_per_line=2, column_spacing=style.DEFAULT_SPACING,
-                          row_spacing=style.DEFAULT_SPACING)
+        box = Gtk.FlowBox(homogeneous=True, selection_mode=Gtk.SelectionMode.NONE,
+                          min_children_per_line=2, max_children_per_line=min(len(offers), 4),
+                          column_spacing=style.DEFAULT_SPACING, row_spacing=style.DEFAULT_SPACING)
         box.set_halign(Gtk.Align.CENTER)
         box.set_valign(Gtk.Align.CENTER)
         for offer in offers:
@@ -203,7 +202,7 @@ class Sign(Page):
         self.add_middle(frame)
         self.add_middle(_label(_('When your teacher has said yes at the school server, your Journal comes by itself.')))
         self.add_middle(Gtk.Spinner(active=True))
-        self.row(self.button(_('Go on without'), go_on, icon='go-right'))
+        self.row(self.button(_('Go on without it'), go_on, icon='go-right'))
 
 
 class Progress(Page):
@@ -218,7 +217,7 @@ class Progress(Page):
         self._bar.set_size_request(style.zoom(400), -1)
         self.add_middle(self._bar)
         self._left = self.add_middle(_label(' '))
-        self._go_on = self.button(_('Start already'), go_on, icon='go-right')
+        self._go_on = self.button(_('Start now'), go_on, icon='go-right')
         self.row(self._go_on)
 
     def show_progress(self, fraction, seconds_left):

@@ -103,12 +103,12 @@ func TestIntroLate(t *testing.T) {
 func TestIntroStrangeOffers(t *testing.T) {
 	t.Parallel()
 	like := props{"account": "A2", "nick": "Beto", "color": "#FF2B34,#FFFA00", "group": "4th Grade", "entries": uint32(1), "last_backup": int64(1e9)}
+	long := props{"account": "A5", "nick": "<b>Señorita & María de los Ángeles Ximénez de la Vega", "color": "#000000,#FFFFFF"}
 	claims := make(chan string, 9)
 	x, _ := fake{
 		methods: map[string]any{
-			"FindBackups": offering(beto, like, props{"account": "A3"}, props{"nick": "nobody's"},
-				props{"account": "A4", "nick": 4, "color": "red", "group": []string{"?"}, "entries": "many", "last_backup": -1.5},
-				props{"account": "A5", "nick": "<b>Señorita & María de los Ángeles Ximénez de la Vega", "color": "#000000,#FFFFFF"}),
+			"FindBackups": offering(beto, props{"account": "A3"}, props{"nick": "nobody's"},
+				props{"account": "A4", "nick": 4, "color": "red", "group": []string{"?"}, "entries": "many", "last_backup": -1.5}, long, like),
 			"Claim": func(account, code string) (string, string, *dbus.Error) {
 				claims <- account + code
 				return "granted", "", nil
@@ -136,7 +136,7 @@ func TestIntroStrangeOffers(t *testing.T) {
 		click Yes, this is me
 		see Your Journal is coming back
 		shoot intro-progress-small
-		click Start already
+		click Start now
 		see Nombre
 		key ctrl+a
 		type Zora
