@@ -36,7 +36,8 @@ def _check(module, stock):
                              ('__next__', ['self']), ('done', ['self'])):
         if list(inspect.signature(getattr(stock, name)).parameters) != parameters:
             raise TypeError('%s takes something else' % name)
-    if not {'NAME', 'COLOR', 'AGE'} <= set(stock.PAGES) or (stock.PAGE_FIRST, stock.PAGE_LAST) != (0, len(stock.PAGES) - 1):
+    ends = (stock.PAGE_FIRST, stock.PAGE_LAST)
+    if not {'NAME', 'COLOR', 'AGE'} <= set(stock.PAGES) or ends != (0, len(stock.PAGES) - 1):
         raise TypeError('other pages: %r' % stock.PAGES)
     if not issubclass(stock, Gtk.Box) or not GObject.signal_lookup('done', stock):
         raise TypeError('no box that tells that it is done')

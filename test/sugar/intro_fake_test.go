@@ -3,6 +3,7 @@ package sugar
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,15 +159,19 @@ func TestIntroNothingGoesWell(t *testing.T) {
 	answers := []*dbus.Error{
 		failure("ServerUnavailable", "gone"), failure("ClaimRefused", "Too many wrong codes came from this laptop: it may try again in 4 minutes."), nil,
 	}
-	x, _ := fake{
+	restores := make(chan bool, 9)
+	x, conn := fake{
 		methods: map[string]any{
 			"FindBackups": offering(beto),
 			"Claim": func(string, string) (string, string, *dbus.Error) {
 				err := answers[0]
 				answers = answers[1:]
-				return "granted", "", err
+				return "pending", "hen eye spoon", err
 			},
-			"Restore": func(string) (dbus.ObjectPath, *dbus.Error) { return jobPath, nil },
+			"Restore": func(string) (dbus.ObjectPath, *dbus.Error) {
+				restores <- true
+				return jobPath, nil
+			},
 			"Wait": func(dbus.ObjectPath) (string, string, string, *dbus.Error) {
 				return "failed", backupName + ".Error.ServerUnavailable", "gone", nil
 			},
@@ -186,6 +191,12 @@ func TestIntroNothingGoesWell(t *testing.T) {
 		shoot intro-locked
 		click Back
 		click Yes, this is me
+		see ^hen eye spoon$`)
+	for _, told := range []string{"A2 refused", "A1 pending", "A1 granted", "A1 granted"} {
+		account, state, _ := strings.Cut(told, " ")
+		ok(t, conn.Emit(backupPath, backupName+".ClaimChanged", account, state))
+	}
+	steps(t, shell, `
 		see Your Journal is coming back
 		see The school server is not in reach
 		shoot intro-failed
@@ -196,6 +207,9 @@ func TestIntroNothingGoesWell(t *testing.T) {
 	ok(t, shell.AwaitJournal(t.Context()))
 	x.Options.Nick, x.Options.Color, x.Options.Group = "Beto", "#00A0FF,#8BFF7A", "4th Grade"
 	hasProfile(t, x)
+	if len(restores) != 1 {
+		t.Errorf("%d restores", len(restores))
+	}
 }
 
 // Where the power went when all was answered already, nothing is asked again.
