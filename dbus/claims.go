@@ -44,10 +44,12 @@ func (s *Service) claim(c *call) ([]any, error) {
 		made, err = s.engine.Claim(ctx, c.text(0), c.text(1))
 		return err
 	})
+	if made.State != "" {
+		s.claimChanged(made) // a no, too: others may be waiting for it
+	}
 	if err != nil {
 		return nil, err
 	}
-	s.claimChanged(made)
 	s.awaitClaim(true)
 	return []any{made.State, clean(made.Sign)}, nil
 }

@@ -52,7 +52,8 @@ type Recoverer interface {
 	// or has claimed and nobody has answered yet.
 	FindBackups(ctx context.Context) ([]Found, error)
 	// Claim asks for this machine's key to be let into an account, or where a code
-	// belongs. Asking again is answered the same. A no is a [ClaimRefused].
+	// belongs. Asking again is answered the same. A no is a [ClaimRefused], together
+	// with a Claim if it was about one that waited.
 	Claim(ctx context.Context, account, code string) (Claim, error)
 	// Dismiss answers the offer: [DismissLater], [DismissAfresh] or [DismissNotMe].
 	Dismiss(ctx context.Context, reason string) error

@@ -78,8 +78,10 @@ func (c *Client) Claim(ctx context.Context, account, code string) (Claim, error)
 	defer c.claims.Unlock()
 	// Known before it is asked: the XS may say yes, and we may never hear it.
 	before := c.state.get().Claim
-	if err := c.update(func(st *state) { st.Claim = claim{Account: account, Asked: true} }); err != nil {
-		return Claim{}, err
+	if again := before.Asked && before.Account == account && code == ""; !again {
+		if err := c.update(func(st *state) { st.Claim = claim{Account: account, Asked: true} }); err != nil {
+			return Claim{}, err
+		}
 	}
 	a, err := c.claiming(ctx, true, wire.ClaimRequest{Ask: wire.ClaimTake, Account: account, Code: code})
 	if err == nil {
@@ -207,9 +209,9 @@ func (c *Client) claiming(ctx context.Context, keep bool, request wire.ClaimRequ
 		return wire.ClaimAnswer{}, err
 	}
 	trust.brief = !keep
-	key, err := c.cfg.Profile.BackupKey(true)
+	key, err := c.ownKey()
 	if err != nil {
-		return wire.ClaimAnswer{}, badKey("backup.key", err)
+		return wire.ClaimAnswer{}, err
 	}
 	s, err := c.connect(ctx, trust, found.SSH, wire.ClaimUser, key)
 	if errors.Is(err, errKeyRefused) {

@@ -53,6 +53,14 @@ func emptyJournal(dir string) bool {
 	return true
 }
 
+// firstBootReason says what to do at a first boot.
+func firstBootReason(offered bool) string {
+	if offered {
+		return "The school server keeps a Journal for this laptop: 'xo-backup recover' brings it back."
+	}
+	return "Nobody has said yet whose laptop this is: 'xo-backup recover' looks for its Journal at school, 'xo-backup register' begins a new one."
+}
+
 // noteOffer keeps whether the XS has something for this laptop: then it is one
 // that is to be asked whose it is, however it looks.
 func (c *Client) noteOffer(offered bool) error {
@@ -116,11 +124,9 @@ func mayBeLater(err error) bool {
 	return errors.As(err, &e) && (e.Code == ServerUnavailable || e.Code == ServerBusy)
 }
 
-// opensOwn tells whether this laptop, which has no account, is to get one of its
-// own, whatever the XS knows of its machine.
-func (st *state) opensOwn() bool {
-	return st.Account == "" && (st.Answer == AnswerAfresh || st.Answer == AnswerNotMe)
-}
+// ownAccount tells whether a person wants an account of its own for this laptop,
+// whatever the XS knows of its machine.
+func (st *state) ownAccount() bool { return st.Answer == AnswerAfresh || st.Answer == AnswerNotMe }
 
 // openOwn makes an account of this child's own.
 func (c *Client) openOwn(ctx context.Context) error {
@@ -173,7 +179,7 @@ func (c *Client) bringOwner(ctx context.Context, api *apiClient) error {
 	if err != nil {
 		return err
 	}
-	err = api.AddKey(ctx, wire.KeyRequest{Key: hostKeyLine(owner.PublicKey()), Serial: machine.Serial})
+	err = api.AddKey(ctx, owner, machine.Serial)
 	if err != nil {
 		return err
 	}
@@ -181,12 +187,8 @@ func (c *Client) bringOwner(ctx context.Context, api *apiClient) error {
 	if err != nil {
 		return err
 	}
-	account, err := c.registerSugar(ctx, found.Registration, machine, owner.PublicKey())
-	if err != nil {
+	if _, err := c.registerSugar(ctx, found.Registration, machine, owner.PublicKey(), c.account()); err != nil {
 		return err
-	}
-	if ours := c.account(); account != ours {
-		return badAnswer(fmt.Sprintf("registration: account %.60q for the key of %.60q", account, ours))
 	}
 	return c.update(func(st *state) { st.OwnerKey = ssh.FingerprintSHA256(owner.PublicKey()) })
 }

@@ -117,11 +117,11 @@ func (x *XO) lay(ctx context.Context) error {
 	for name, command := range services {
 		files["services/"+name+".service"] = "[D-BUS Service]\nName=" + name + "\nExec=" + command + "\n"
 	}
-	if err := x.write(files); err != nil {
+	if err := errors.Join(x.write(files), x.firmware()); err != nil {
 		return err
 	}
 	if o.Bare {
-		return x.firmware()
+		return nil
 	}
 	return errors.Join(x.write(map[string]string{
 		"home/.sugar/default/identifiers/sn":   o.Serial,
