@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	backupName = "org.laptop.Backup"
 	backupPath = dbus.ObjectPath("/org/laptop/Backup")
 	jobPath    = dbus.ObjectPath("/org/laptop/Backup/jobs/1")
 )
@@ -41,13 +40,13 @@ func (f fake) on(t *testing.T) (*bed.XO, *dbus.Conn) {
 	x := bed.XOFor(t, bed.Options{Bare: true})
 	conn := must(x.Connect())(t)
 	t.Cleanup(func() { _ = conn.Close() })
-	ok(t, conn.ExportMethodTable(f.methods, backupPath, backupName))
+	ok(t, conn.ExportMethodTable(f.methods, backupPath, bed.BackupName))
 	for path, values := range map[dbus.ObjectPath]props{backupPath: f.properties, jobPath: f.job} {
 		ok(t, conn.ExportMethodTable(map[string]any{
 			"GetAll": func(string) (map[string]dbus.Variant, *dbus.Error) { return values.variants(), nil },
 		}, path, "org.freedesktop.DBus.Properties"))
 	}
-	must(conn.RequestName(backupName, 0))(t)
+	must(conn.RequestName(bed.BackupName, 0))(t)
 	return x, conn
 }
 
@@ -64,7 +63,7 @@ func offering(offers ...props) func() ([]map[string]dbus.Variant, *dbus.Error) {
 var beto = props{"account": "A1", "nick": "Beto", "color": "#00A0FF,#8BFF7A", "group": "Klasse 4b", "entries": uint32(412), "last_backup": int64(1), "claim": "automatic"}
 
 func failure(name, message string) *dbus.Error {
-	return &dbus.Error{Name: backupName + ".Error." + name, Body: []any{message}}
+	return &dbus.Error{Name: bed.BackupName + ".Error." + name, Body: []any{message}}
 }
 
 // What comes when the child has gone on is not put under its hands; it is there for
@@ -173,7 +172,7 @@ func TestIntroNothingGoesWell(t *testing.T) {
 				return jobPath, nil
 			},
 			"Wait": func(dbus.ObjectPath) (string, string, string, *dbus.Error) {
-				return "failed", backupName + ".Error.ServerUnavailable", "gone", nil
+				return "failed", bed.BackupName + ".Error.ServerUnavailable", "gone", nil
 			},
 		},
 		properties: props{"Account": "A1"},
@@ -194,7 +193,7 @@ func TestIntroNothingGoesWell(t *testing.T) {
 		see ^hen eye spoon$`)
 	for _, told := range []string{"A2 refused", "A1 pending", "A1 granted", "A1 granted"} {
 		account, state, _ := strings.Cut(told, " ")
-		ok(t, conn.Emit(backupPath, backupName+".ClaimChanged", account, state))
+		ok(t, conn.Emit(backupPath, bed.BackupName+".ClaimChanged", account, state))
 	}
 	steps(t, shell, `
 		see Your Journal is coming back
