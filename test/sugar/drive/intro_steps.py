@@ -9,6 +9,7 @@ keyboard LAYOUT VARIANT
 type TEXT    is typed
 shoot FILE   makes a picture
 """
+import subprocess
 import sys
 
 import screen
@@ -30,7 +31,18 @@ STEPS = {
     'shoot': screen.shoot,
 }
 
+
+def active():
+    """Whether the wizard has the keys. It is there before the window manager is, which
+    gives them to it by itself only sometimes."""
+    if subprocess.run(['xdotool', 'getactivewindow'], capture_output=True).returncode == 0:
+        return True
+    screen.point(2, 2)
+    return False
+
+
 screen.await_('the shell', screen.shell)
+screen.await_('the keys', active)
 for line in sys.argv[1].splitlines():
     verb, _, argument = line.strip().partition(' ')
     if verb:
