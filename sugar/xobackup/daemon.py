@@ -90,11 +90,12 @@ class Daemon(GObject.GObject):
         """A property as it was last heard of."""
         return self.properties.get(name, default)
 
-    def refresh(self, failed=None):
+    def refresh(self, done=None, failed=None):
         """Asks for all properties, which starts the daemon where it does not run."""
         def answered(properties):
             self.properties = properties
             self.changed.emit()
+            _tell(done)
         self.ask(PATH, _PROPERTIES, 'GetAll', GLib.Variant('(s)', (INTERFACE,)), answered, failed)
 
     def call(self, method, arguments=(), done=None, failed=None, forever=False):

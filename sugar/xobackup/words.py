@@ -14,7 +14,7 @@ DOMAIN = 'xo-backupd'
 
 def _translation():
     here = os.path.dirname(os.path.abspath(__file__))
-    for folder in (os.path.join(here, 'locale'), None):
+    for folder in (os.environ.get('TEXTDOMAINDIR'), os.path.join(here, 'locale'), None):
         try:
             return gettext.translation(DOMAIN, folder)
         except OSError:
