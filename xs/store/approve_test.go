@@ -145,6 +145,25 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// A laptop claims, and then Sugar registers with its own key: what waits for an answer
+// is what is answered.
+func TestAllAnswersWhoWaits(t *testing.T) {
+	b := newClaimBed(t)
+	b.claim(ana(2), b.id, Approval)
+	b.now = b.now.Add(time.Second)
+	if _, err := b.Register(t.Context(), Registration{Serial: "SHC00000001", UUID: testUUID, Key: testKey(3)}, 100); !errors.Is(err, ErrOtherKey) {
+		t.Fatal(err)
+	}
+	if granted := must[[]Grant](t)(b.ApproveAll(t.Context())); len(granted) != 1 {
+		t.Errorf("%+v", granted)
+	}
+	if s := b.state(ana(2), b.id); s != Granted {
+		t.Error(s)
+	}
+	b.may(2, "write")
+	b.may(3, "nothing")
+}
+
 // A cut between the line of the history and the account leaves the account as it
 // was; half a line spoils no other.
 func TestHistoryCut(t *testing.T) {
