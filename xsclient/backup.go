@@ -79,6 +79,9 @@ func (c *Client) backup(ctx context.Context, progress func(Progress)) (Result, e
 	if reason := c.pendingReason(); reason != "" {
 		return Result{}, &Error{Code: Busy, Message: reason}
 	}
+	if err := c.openOwed(ctx); err != nil {
+		return Result{}, err
+	}
 	if c.account() == "" {
 		return Result{}, errNotRegistered()
 	}
