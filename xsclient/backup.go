@@ -42,8 +42,9 @@ const (
 func (c *Client) Backup(ctx context.Context, opts BackupOptions, progress func(Progress)) (Result, error) {
 	personWaits := opts.Trigger == "" || opts.Trigger == TriggerManual
 	for try, wait := 1, scheduleMinWait; ; try++ {
+		account := c.account()
 		result, err := c.backup(ctx, progress)
-		c.recordBackup(ctx, result, err)
+		c.recordBackup(ctx, account, result, err)
 		var e *Error
 		if personWaits || try == scheduleTries || !errors.As(err, &e) || e.Code != ServerBusy {
 			return result, err
