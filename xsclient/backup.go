@@ -42,8 +42,9 @@ const (
 func (c *Client) Backup(ctx context.Context, opts BackupOptions, progress func(Progress)) (Result, error) {
 	personWaits := opts.Trigger == "" || opts.Trigger == TriggerManual
 	for try, wait := 1, scheduleMinWait; ; try++ {
+		account := c.account()
 		result, err := c.backup(ctx, progress)
-		c.recordBackup(ctx, result, err)
+		c.recordBackup(ctx, account, result, err)
 		var e *Error
 		if personWaits || try == scheduleTries || !errors.As(err, &e) || e.Code != ServerBusy {
 			return result, err
@@ -78,6 +79,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (c *Client) backup(ctx context.Context, progress func(Progress)) (Result, error) {
 	if reason := c.pendingReason(); reason != "" {
 		return Result{}, &Error{Code: Busy, Message: reason}
+	}
+	if err := c.openOwed(ctx); err != nil {
+		return Result{}, err
 	}
 	if c.account() == "" {
 		return Result{}, errNotRegistered()

@@ -134,6 +134,8 @@ func (c *Client) letIn(ctx context.Context, account string, byClaim bool) error 
 			st.LastBackup, st.LastResult, st.Entries = 0, "", 0
 			st.Account, st.Claimed, st.OwnerKey = account, byClaim, ""
 		}
+		// It may have come into the account by a registration, and by a claim now.
+		st.Claimed = st.Claimed || byClaim
 		st.Enrolled, st.FirstBoot, st.Offered, st.Claim = true, false, false, claim{}
 		if byClaim {
 			// What was answered before is not what is wanted now.

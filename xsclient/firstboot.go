@@ -84,13 +84,14 @@ func (c *Client) Dismiss(ctx context.Context, answer string) error {
 	leaves := answer == AnswerNotMe && before.Claimed
 	if leaves {
 		// The key is in another child's account. It is taken out there, with what
-		// came by it, and a new one is nobody's.
+		// came by it, and a new one is nobody's. Where the XS is away the key stays,
+		// or nobody could take it out later: openOwn does.
 		_, err := c.claiming(ctx, true, wire.ClaimRequest{Ask: wire.ClaimLeave, Account: before.Account})
-		if err != nil && !mayBeLater(err) {
-			return err
+		if err == nil {
+			err = c.cfg.Profile.RetireBackupKey()
 		}
-		if err := c.cfg.Profile.RetireBackupKey(); err != nil {
-			return fmt.Errorf("putting the laptop's key aside: %w", err)
+		if err != nil && !mayBeLater(err) {
+			return fmt.Errorf("leaving the account %s: %w", before.Account, err)
 		}
 		if err := c.cfg.Profile.SetBackupURL(ctx, ""); err != nil {
 			return fmt.Errorf("forgetting the registration: %w", err)
@@ -137,7 +138,20 @@ func mayBeLater(err error) bool {
 // whatever the XS knows of its machine.
 func (st *state) ownAccount() bool { return st.Answer == AnswerAfresh || st.Answer == AnswerNotMe }
 
-// openOwn makes an account of this child's own.
+// openOwed makes the account that a child wanted while the XS was away.
+func (c *Client) openOwed(ctx context.Context) error {
+	ctx, cancel := withinAMinute(ctx)
+	defer cancel()
+	c.claims.Lock()
+	defer c.claims.Unlock()
+	if st := c.state.get(); st.Account != "" || st.Answer != AnswerNotMe || st.Claim.Asked {
+		return nil
+	}
+	return c.openOwn(ctx)
+}
+
+// openOwn makes an account of this child's own. If our key is in another child's, the
+// XS takes it out there.
 func (c *Client) openOwn(ctx context.Context) error {
 	if _, err := c.settleMachine(); err != nil {
 		return err

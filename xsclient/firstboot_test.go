@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/sugarlabs/xo-backupd/wire"
 )
 
@@ -239,5 +241,40 @@ func TestPinToldLater(t *testing.T) {
 		away(false)
 		p.catchesUp()
 		s.told(t)
+	}
+}
+
+// A laptop that came into its account by a registration, which somebody let in, was
+// never asked about what was there before. Once it has claimed that, to bring it back
+// is the answer.
+func TestRegisteredThenClaimed(t *testing.T) {
+	old, _ := rawJournal(t, 3, 1)
+	s := newSchool(t, old)
+	s.lets()
+	p := newPupil(t, s, "")
+	if p.state.get().Claimed {
+		t.Fatal("it has claimed")
+	}
+	_, err := p.Claim(t.Context(), p.account(), "")
+	must(t, err)
+	_, err = p.Restore(t.Context(), RestoreOptions{}, p.progress)
+	must(t, err)
+	s.told(t, wire.PinAnswer{Snapshot: s.snap.ID, Answer: wire.PinRestored})
+}
+
+// Another server is trusted: what was said of whose laptop it is stays said.
+func TestAnswerOutlivesTheServer(t *testing.T) {
+	for _, answer := range []string{"", AnswerAfresh} {
+		p := newPeer(t)
+		c := client(t, newcomer(t, p))
+		must(t, c.Recover(t.Context()))
+		must(t, c.update(func(st *state) { st.HostKey = hostKeyLine(newSigner(t).PublicKey()) }))
+		if answer != "" {
+			must(t, c.Dismiss(t.Context(), answer))
+		}
+		must(t, c.TrustServer(t.Context(), ssh.FingerprintSHA256(p.hostKey.PublicKey())))
+		if st := c.state.get(); st.Answer != answer || st.FirstBoot != (answer == "") {
+			t.Errorf("answered %q: %+v", answer, st)
+		}
 	}
 }

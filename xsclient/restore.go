@@ -56,7 +56,7 @@ func (c *Client) restore(ctx context.Context, opts RestoreOptions, progress func
 // answerPin says that what was offered is here, if all of it is. It is recorded
 // first: the XS may be gone by now.
 func (r *restore) answerPin(ctx context.Context) error {
-	if !r.answers() {
+	if !r.answers() || r.c.account() != r.account { // a child may be another's by now
 		return nil
 	}
 	if err := r.c.noteRestored(r.snap.ID); err != nil {

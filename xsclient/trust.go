@@ -203,7 +203,8 @@ func (c *Client) TrustServer(ctx context.Context, fingerprint string) error {
 	return c.update(func(st *state) {
 		if line := hostKeyLine(key); st.HostKey != line {
 			// It may know nothing of this laptop, and have nothing of it.
-			*st = state{Version: st.Version, Account: st.Account, Server: st.Server, HostKey: line}
+			*st = state{Version: st.Version, Account: st.Account, Server: st.Server, HostKey: line,
+				FirstBoot: st.FirstBoot, Answer: st.Answer} // whose laptop it is stays so
 		}
 		st.SeenKey = ""
 		st.SSH = "" // the new one may listen elsewhere

@@ -105,11 +105,15 @@ func TestAnswersAway(t *testing.T) {
 	if l := accountLine(t, s, p.account); len(l.Pinned) > 0 {
 		t.Errorf("still kept: %+v", l)
 	}
-	must(t, q.Wizard(t.Context()))
-	must(t, q.Register(t.Context()))
+	done(t, q.XO, "Backup")
 	if own := property[string](t, q.XO, "Account"); own == q.account {
 		t.Errorf("it is still in %s", own)
 	}
+	if l := accountLine(t, s, q.account); len(l.Requests) > 0 {
+		t.Errorf("the claim is not undone: %+v", l)
+	}
+	must(t, q.Wizard(t.Context()))
+	must(t, q.Register(t.Context()))
 	done(t, q.XO, "Backup")
 	letIn(t, r.XO, r.account, "")
 	r.isBack(t, r.XO)

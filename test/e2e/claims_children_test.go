@@ -86,3 +86,50 @@ func TestNotMeAfterAll(t *testing.T) {
 		})
 	}
 }
+
+// The same where the school is out of reach when the child says so: the next backup
+// makes the account, and the other child's own laptop writes again.
+func TestNotMeAway(t *testing.T) {
+	t.Parallel()
+	s := school(t, "automatic")
+	amara := pupilAt(t, s, laptopNo(1), 3)
+	x := bareAt(t, s, laptopNo(2))
+	x.Options.Nick = "Beto"
+	letIn(t, x, "", admin(t, s, "code", amara.account))
+	must(t, x.Wizard(t.Context()))
+	must(t, x.Register(t.Context())) // Sugar's key is in Amara's account, too
+	failed(t, amara.XO, "ServerRefused", "Backup")
+	must(t, s.Stop())
+	dismiss(t, x, "not-me")
+	must(t, s.Start(t.Context()))
+	beto := backsUp(t, x, 2)
+	if beto.account == amara.account {
+		t.Fatal("it is still in Amara's account")
+	}
+	url, err := x.SugarRegister(t.Context(), s)
+	if err != nil || !strings.HasPrefix(url, beto.account+"@") {
+		t.Errorf("Sugar registers as %q, not %s: %v", url, beto.account, err)
+	}
+	done(t, amara.XO, "Backup")
+	if l := accountLine(t, s, amara.account); len(l.Requests) > 0 || len(l.Machines) != 1 || l.Snapshots != 1 {
+		t.Errorf("Amara's account is not as it was: %+v", l)
+	}
+}
+
+// A person lets a laptop in that has wanted to be another child's meanwhile: it gets an
+// account of its own all the same.
+func TestNotMeBeforeTheYes(t *testing.T) {
+	t.Parallel()
+	s := school(t, "approval")
+	amara := pupilAt(t, s, laptopNo(1), 3)
+	x := bareAt(t, s, laptopNo(2))
+	waits(t, x, amara.account)
+	must(t, s.Stop())
+	dismiss(t, x, "not-me")
+	must(t, s.Start(t.Context()))
+	admin(t, s, "approve", amara.account)
+	if beto := backsUp(t, x, 2); beto.account == amara.account {
+		t.Error("it writes into Amara's account")
+	}
+	done(t, amara.XO, "Backup")
+}

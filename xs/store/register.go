@@ -41,6 +41,13 @@ var ErrFull = errors.New("this school server takes no more laptops")
 // the key is new. Saying the same again is answered the same. A known machine
 // with a new key is not let in, since the key may be anybody's: it asks for that.
 func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
+	if r.Own {
+		// A person may have let it in before it said so, or it was let in by mistake: else
+		// that account would be answered as its own.
+		if err := s.leaveAll(ctx, r.Key); err != nil {
+			return "", err
+		}
+	}
 	id, err := s.register(ctx, r, maxAccounts)
 	if err == nil && r.Own {
 		err = s.withdraw(ctx, r)
@@ -101,13 +108,7 @@ func (s *Store) withdraw(ctx context.Context, r Registration) error {
 			return err
 		}
 	}
-	queue, err := s.Requests()
-	if err != nil || !slices.ContainsFunc(queue, func(q Request) bool { return q.Key == line }) {
-		return err
-	}
-	return s.editQueue(ctx, func(list []Request) []Request {
-		return slices.DeleteFunc(list, func(q Request) bool { return q.Key == line })
-	})
+	return s.unqueue(ctx, line)
 }
 
 func (s *Store) register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
