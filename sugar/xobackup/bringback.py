@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bringing entries back from a snapshot: one job after the other, or one for all."""
+
+import logging
+import time
+
+from gi.repository import GLib
+from gi.repository import GObject
+
+from xobackup.daemon import Error
+from xobackup.daemon import INTERFACE
+from xobackup.daemon import Job
+from xobackup.daemon import PATH
+
+# What is wrong with one entry only: the others may come.
+_OF_THE_ENTRY = ('NoEntry', 'Damaged')
+
+# What passes: something else is running, or the daemon was ended and does not know the job.
+_PASSES = ('Busy', 'InvalidArgument')
+_TRIES = 10
+_BETWEEN = 2  # seconds
+
+
+class BringBack(GObject.GObject):
+    """Brings some entries of a snapshot back, or all where uids is None.
+
+    over is emitted once, with None, or an Error that says why not all is back. It goes
+    on without whoever looks at it.
+    """
+
+    progress = GObject.Signal('progress')
+    came = GObject.Signal('came', arg_types=[str])  # the entry of that uid is back
+    over = GObject.Signal('over', arg_types=[object])
+
+    def __init__(self, daemon, snapshot, uids=None):
+        GObject.GObject.__init__(self)
+        self.back = 0  # so many are back
+        self._daemon = daemon
+        self._snapshot = snapshot
+        self._all = uids is None
+        self._left = list(uids or [])
+        self._total = len(self._left)
+        self._job = None
+        self._stopped = False
+        self._tries = _TRIES
+        self._missing = None  # the first Error of an entry that did not come
+        self._began = time.monotonic()
+
+    def start(self):
+        if self._stopped:
+            self._end(Error('Cancelled', ''))
+        elif self._all:
+            self._daemon.call('Restore', (self._snapshot,), self._follow, self._failed)
+        elif self._left:
+            self._daemon.call('RestoreEntry', (self._snapshot, self._left[0]), self._follow, self._failed)
+        else:
+            self._end(self._missing)
+        return False
+
+    def stop(self):
+        self._stopped = True
+        if self._job is not None:
+            self._job.cancel()
+
+    def fraction(self):
+        """How much is done, 0 to 1, or None where nobody can tell."""
+        if self._all:
+            return self._job.fraction() if self._job is not None else None
+        return (self._total - len(self._left)) / self._total
+
+    def seconds_left(self):
+        """How long it still takes, or None where nobody can tell."""
+        if self._all:
+            return self._job.seconds_left() if self._job is not None else None
+        done = self._total - len(self._left)
+        if not done:
+            return None
+        return (time.monotonic() - self._began) / done * len(self._left)
+
+    def waits(self):
+        """Whether the school server has to be waited for."""
+        return self._job is not None and self._job.properties.get('Phase') == 'waiting'
+
+    def _follow(self, path):
+        self._job = Job(self._daemon, path)
+        self._job.connect('progress', lambda job: self.progress.emit())
+        self._job.connect('over', self.__job_over_cb)
+        if self._stopped:
+            self._job.cancel()
+
+    def __job_over_cb(self, job, result, error_name, message):
+        error = Error(error_name, message)
+        if result == 'cancelled' and self._all and not self._stopped:
+            self._go_on_or_end(error)
+        elif result in ('failed', 'cancelled'):
+            self._failed(error)
+        elif self._all:
+            self.back = job.properties.get('Entries', 0) - job.properties.get('EntriesSkipped', 0)
+            self._end(error if result == 'partial' else None)
+        else:
+            self._next(error if result == 'partial' else None)
+
+    def _next(self, error):
+        """The next entry, after this one came or, with an Error, did not."""
+        uid = self._left.pop(0)
+        self._job = None
+        self._tries = _TRIES
+        if error is None:
+            self.back += 1
+            self.came.emit(uid)
+        else:
+            self._missing = self._missing or error
+        self.progress.emit()
+        self.start()
+
+    def _failed(self, error):
+        if error.name in _OF_THE_ENTRY and not self._all:
+            self._next(error)
+        elif error.name in _PASSES and self._tries > 0 and not self._stopped:
+            self._tries -= 1
+            self._job = None
+            GLib.timeout_add_seconds(_BETWEEN, self.start)
+        else:
+            self._end(error)
+
+    def _go_on_or_end(self, error):
+        """A daemon that is ended while it restores goes on when it is back, in another job;
+        where there is none, somebody has stopped it elsewhere."""
+        def looked(jobs):
+            if jobs:
+                self._follow(jobs[0])
+            else:
+                self._end(error)
+        self._daemon.ask(PATH, 'org.freedesktop.DBus.Properties', 'Get', GLib.Variant('(ss)', (INTERFACE, 'Jobs')),
+                         looked, self._end)
+
+    def _end(self, error):
+        if error is not None:
+            logging.info('backup: %d entries are back, not all: %r', self.back, error)
+        self._job = None
+        self.over.emit(error)
