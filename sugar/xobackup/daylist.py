@@ -63,7 +63,7 @@ def _row(snapshot):
     row.add(box)
     icon = Icon(icon_name='activity-journal', pixel_size=style.SMALL_ICON_SIZE, xo_color=profile.get_color())
     box.pack_start(icon, False, False, style.DEFAULT_SPACING)
-    text = _('%(day)s – %(entries)s') % {'day': words.moment(snapshot.time), 'entries': words.entries(snapshot.entries)}
+    text = _('%(day)s – %(entries)s') % {'day': snapshot.when(), 'entries': words.entries(snapshot.entries)}
     label = Gtk.Label(label=text, xalign=0)
     label.set_ellipsize(style.ELLIPSIZE_MODE_DEFAULT)
     box.pack_start(label, True, True, 0)

@@ -149,7 +149,7 @@ class BottomBar(Gtk.EventBox):
             self._bar.pulse()
         else:
             self._bar.set_fraction(fraction)
-        self._left.set_text(_('The school server is waited for') if waits else words.left(seconds_left))
+        self._left.set_text(_('Waiting for the school server…') if waits else words.left(seconds_left))
         self._stack.set_visible_child(self._working)
 
 

@@ -154,7 +154,7 @@ class SchoolWindow(Gtk.Window):
     def _choose(self, snapshot):
         self._clicked = time.monotonic()
         self._snapshot = snapshot
-        self._top.show_search(words.moment(snapshot.time))
+        self._top.show_search(snapshot.when())
         self._list.forget()
         self._say(_('One moment…'))
         self._search('')

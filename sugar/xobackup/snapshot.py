@@ -5,6 +5,8 @@ The list asks its model for a row when it draws it, and cannot wait. So what has
 come yet is drawn as an empty entry, and drawn again when it has come.
 """
 
+import time
+
 from gi.repository import GLib
 from gi.repository import Gtk
 
@@ -12,6 +14,8 @@ from jarabe.journal.listmodel import ListModel
 from jarabe.journal.model import BaseResultSet
 from jarabe.journal import misc
 from jarabe.journal import model
+
+from xobackup.words import _
 
 _DATASTORE = 'org.laptop.sugar.DataStore'
 
@@ -30,6 +34,13 @@ class Snapshot(object):
         self.entries = properties['entries']
         self._daemon = daemon
         self._path = '/org/laptop/Backup/snapshots/' + self.id.replace('-', '_')
+
+    def when(self):
+        """'Tuesday 24 November, 14:30'"""
+        then = time.localtime(self.time)
+        if then.tm_year == time.localtime().tm_year:
+            return time.strftime(_('%A %-d %B, %H:%M'), then)
+        return time.strftime(_('%A %-d %B %Y, %H:%M'), then)
 
     def warm(self):
         """Lets the daemon fetch the list of entries before it is asked for."""

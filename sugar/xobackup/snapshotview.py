@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Journal's own list, of a snapshot: to look at and to choose from."""
 
+from gettext import gettext as sugar_word  # words that Sugar has itself
+
+from gi.repository import Gtk
+
+from sugar3.graphics import style
+
 from jarabe.journal.listmodel import ListModel
 from jarabe.journal.listview import BaseListView
 
@@ -13,6 +19,7 @@ class SnapshotListView(BaseListView):
     def __init__(self):
         BaseListView.__init__(self, None, enable_multi_operations=True)
         self._query = {'mountpoints': ['/']}
+        self.tree_view.append_column(_margin())
         # A click anywhere chooses; in the Journal it would open the entry.
         self.tree_view.props.activate_on_single_click = True
         self.tree_view.connect('row-activated', self.__row_activated_cb)
@@ -28,9 +35,13 @@ class SnapshotListView(BaseListView):
             model.restore_selection(self._model.get_selected_items())
             self._model.stop()
         self._model = model
-        self._clear_message()
-        self.tree_view.set_model(model)
-        self.tree_view.props.vadjustment.props.value = 0
+        if model.get_all_ids():
+            self._clear_message()
+            self.tree_view.set_model(model)
+            self.tree_view.props.vadjustment.props.value = 0
+        else:
+            self.tree_view.set_model(None)
+            self._show_message(sugar_word('No matching entries'), show_clear_query=True)
 
     def refresh(self, new_query=False):
         """The Journal here has changed: not what is shown."""
@@ -51,3 +62,11 @@ class SnapshotListView(BaseListView):
         self._model.set_selected(uid, not self._model.is_selected(uid))
         self.tree_view.queue_draw()
         self.emit('selection-changed', len(self._model.get_selected_items()))
+
+
+def _margin():
+    """Where the Journal has the arrow to an entry's details."""
+    column = Gtk.TreeViewColumn()
+    column.props.sizing = Gtk.TreeViewColumnSizing.FIXED
+    column.props.fixed_width = style.DEFAULT_SPACING
+    return column

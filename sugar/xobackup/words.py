@@ -55,14 +55,6 @@ def when(seconds):
     return _('on %s') % time.strftime('%x', then)
 
 
-def moment(seconds):
-    """A moment to choose: 'Tuesday 24 November, 14:30'."""
-    then = time.localtime(seconds)
-    if then.tm_year != time.localtime().tm_year:
-        return time.strftime(_('%A %d %B %Y, %H:%M'), then)
-    return time.strftime(_('%A %d %B, %H:%M'), then)
-
-
 def _noon(t):
     return int(time.mktime((t.tm_year, t.tm_mon, t.tm_mday, 12, 0, 0, 0, 0, -1)))
 
