@@ -11,6 +11,8 @@ from xobackup.daemon import Error
 from xobackup.daemon import INTERFACE
 from xobackup.daemon import Job
 from xobackup.daemon import PATH
+from xobackup.words import _
+from xobackup.words import ngettext
 
 # What is wrong with one entry only: the others may come.
 _OF_THE_ENTRY = ('NoEntry', 'Damaged')
@@ -34,11 +36,11 @@ class BringBack(GObject.GObject):
 
     def __init__(self, daemon, snapshot, uids=None):
         GObject.GObject.__init__(self)
-        self.back = 0  # so many are back
         self._daemon = daemon
         self._snapshot = snapshot
         self._all = uids is None
         self._left = list(uids or [])
+        self._back = 0
         self._total = len(self._left)
         self._job = None
         self._stopped = False
@@ -81,6 +83,14 @@ class BringBack(GObject.GObject):
         """Whether the school server has to be waited for."""
         return self._job is not None and self._job.properties.get('Phase') == 'waiting'
 
+    def said(self, error):
+        """What became of it: '3 entries are back'."""
+        if self._all:
+            return _('Everything is back') if error is None else _('Not everything is back')
+        if not self._back:
+            return _('Nothing came back')
+        return ngettext('%d entry is back', '%d entries are back', self._back) % self._back
+
     def _follow(self, path):
         self._job = Job(self._daemon, path)
         self._job.connect('progress', lambda job: self.progress.emit())
@@ -95,7 +105,6 @@ class BringBack(GObject.GObject):
         elif result in ('failed', 'cancelled'):
             self._failed(error)
         elif self._all:
-            self.back = job.properties.get('Entries', 0) - job.properties.get('EntriesSkipped', 0)
             self._end(error if result == 'partial' else None)
         else:
             self._next(error if result == 'partial' else None)
@@ -106,7 +115,7 @@ class BringBack(GObject.GObject):
         self._job = None
         self._tries = _TRIES
         if error is None:
-            self.back += 1
+            self._back += 1
             self.came.emit(uid)
         else:
             self._missing = self._missing or error
@@ -136,6 +145,6 @@ class BringBack(GObject.GObject):
 
     def _end(self, error):
         if error is not None:
-            logging.info('backup: %d entries are back, not all: %r', self.back, error)
+            logging.info('backup: not all that should come back is back: %r', error)
         self._job = None
         self.over.emit(error)

@@ -15,7 +15,6 @@ from sugar3.graphics.toolbutton import ToolButton
 
 from xobackup import words
 from xobackup.words import _
-from xobackup.words import ngettext
 
 _TYPING = 500  # milliseconds without a key: then the search begins
 
@@ -167,8 +166,3 @@ def _row(first, *others):
         row.pack_start(other, False, False, 0)
     row.show_all()
     return row
-
-
-def came_back(n):
-    """'3 entries are back'"""
-    return ngettext('%d entry is back', '%d entries are back', n) % n if n else _('Nothing came back')

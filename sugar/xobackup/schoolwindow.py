@@ -21,7 +21,6 @@ from xobackup.daemon import get_daemon
 from xobackup.daylist import DayList
 from xobackup.schoolbars import BottomBar
 from xobackup.schoolbars import TopBar
-from xobackup.schoolbars import came_back
 from xobackup.schoolpage import Message
 from xobackup.snapshot import Snapshot
 from xobackup.snapshotview import SnapshotListView
@@ -214,18 +213,18 @@ class SchoolWindow(Gtk.Window):
     def __over_cb(self, bringing, error):
         self._bringing = None
         if error is None or not self.get_visible():
-            self._tell(self._journal, bringing.back, error)
+            self._tell(self._journal, bringing.said(error), error)
             self.destroy()
             return
         self._list.set_sensitive(True)
         self._top.set_busy(False)
         self._show_chosen()
-        self._tell(self, bringing.back, error)
+        self._tell(self, bringing.said(error), error)
 
-    def _tell(self, window, back, error):
-        """Says how many are back, in an alert of a window's."""
+    def _tell(self, window, title, error):
+        """Says what became of it, in an alert of a window's."""
         alert = NotifyAlert(10) if error is None else ErrorAlert()
-        alert.props.title = came_back(back)
+        alert.props.title = title
         alert.props.msg = GLib.markup_escape_text(words.failure(error)) if error is not None else ''
         alert.connect('response', lambda alert, response: window.remove_alert(alert))
         window.add_alert(alert)

@@ -21,6 +21,7 @@ class SnapshotListView(BaseListView):
         self._query = {'mountpoints': ['/']}
         self.tree_view.append_column(_margin())
         # A click anywhere chooses; in the Journal it would open the entry.
+        self.tree_view.props.hover_selection = True
         self.tree_view.props.activate_on_single_click = True
         self.tree_view.connect('row-activated', self.__row_activated_cb)
 

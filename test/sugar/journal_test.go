@@ -145,3 +145,60 @@ func TestJournal(t *testing.T) {
 		journal Turtle`)
 	k.has(t)
 }
+
+// Everything comes back, on a small screen.
+func TestJournalAll(t *testing.T) {
+	t.Parallel()
+	k := keeperFor(t, 10)
+	k.register(t)
+	k.backUp(t)
+	k.lose(t, "My castle", "Mi dibujo", "Dibujos del mar")
+	shell := shellFor(t, k.XO, bed.ShellOptions{Screen: "800x600", Scaling: "100"})
+	journalSteps(t, shell, `
+		open
+		shoot journal-small-button
+		press Restore from school server
+		see which day
+		shoot journal-small-days
+		day 15 entries
+		entry My castle
+		shoot journal-small-entries
+		press Select all
+		see 15 of 15 entries
+		shoot journal-small-chosen
+		press Select all
+		see What should come back
+		press Bring everything back
+		closed
+		see Everything is back
+		shoot journal-small-back
+		journal My castle`)
+	k.has(t)
+}
+
+// From right to left.
+func TestJournalArabic(t *testing.T) {
+	t.Parallel()
+	k := keeperFor(t, 10)
+	k.register(t)
+	k.backUp(t)
+	k.lose(t, "My castle")
+	shell := shellFor(t, k.XO, bed.ShellOptions{Screen: "800x600", Scaling: "100", Env: []string{"LANGUAGE=ar"}})
+	journalSteps(t, shell, `
+		open
+		shoot journal-ar-button
+		press Restore from school server
+		see which day
+		shoot journal-ar-days
+		day 15 entries
+		choose My castle
+		choose Mi dibujo
+		see 2 of 15 entries
+		shoot journal-ar-chosen
+		press Bring back
+		closed
+		see 2 entries are back
+		shoot journal-ar-back
+		journal My castle`)
+	k.has(t)
+}
