@@ -9,6 +9,7 @@ from gi.repository import GObject
 
 from xobackup.daemon import Error
 from xobackup.daemon import INTERFACE
+from xobackup.daemon import JOB_INTERFACE
 from xobackup.daemon import Job
 from xobackup.daemon import PATH
 from xobackup.words import _
@@ -100,8 +101,8 @@ class BringBack(GObject.GObject):
 
     def __job_over_cb(self, job, result, error_name, message):
         error = Error(error_name, message)
-        if result == 'cancelled' and self._all and not self._stopped:
-            self._go_on_or_end(error)
+        if result in ('failed', 'cancelled') and self._all and not self._stopped and error.name not in _PASSES:
+            GLib.timeout_add_seconds(1, self._go_on_or_end, error)  # it may be just about to begin
         elif result in ('failed', 'cancelled'):
             self._failed(error)
         elif self._all:
@@ -133,15 +134,25 @@ class BringBack(GObject.GObject):
             self._end(error)
 
     def _go_on_or_end(self, error):
-        """A daemon that is ended while it restores goes on when it is back, in another job;
-        where there is none, somebody has stopped it elsewhere."""
-        def looked(jobs):
-            if jobs:
-                self._follow(jobs[0])
+        """A restore of everything is gone on with by the daemon, in another job: when the
+        school server is back, or the daemon. Where there is none, it is over."""
+        def operation_came(path, operation):
+            if operation == 'restore':
+                self._follow(path)
             else:
                 self._end(error)
-        self._daemon.ask(PATH, 'org.freedesktop.DBus.Properties', 'Get', GLib.Variant('(ss)', (INTERFACE, 'Jobs')),
-                         looked, self._end)
+
+        def jobs_came(jobs):
+            if jobs:
+                self._get(jobs[0], JOB_INTERFACE, 'Operation', lambda name: operation_came(jobs[0], name))
+            else:
+                self._end(error)
+        self._get(PATH, INTERFACE, 'Jobs', jobs_came)
+        return False
+
+    def _get(self, path, interface, name, done):
+        self._daemon.ask(path, 'org.freedesktop.DBus.Properties', 'Get', GLib.Variant('(ss)', (interface, name)),
+                         done, self._end)
 
     def _end(self, error):
         if error is not None:

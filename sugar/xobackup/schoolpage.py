@@ -27,6 +27,7 @@ class Message(Gtk.EventBox):
         self._text.modify_fg(Gtk.StateType.NORMAL, Gdk.color_parse(style.COLOR_TOOLBAR_GREY.get_html()))
         box.pack_start(self._text, False, False, 0)
         self._buttons = Gtk.ButtonBox(spacing=style.DEFAULT_SPACING)
+        self._buttons.set_layout(Gtk.ButtonBoxStyle.CENTER)
         box.pack_start(self._buttons, False, False, 0)
         box.show_all()
 

@@ -13,6 +13,7 @@ journal TITLE   waits until an entry is in the Journal behind
 search TEXT     types into our search
 closed          waits until our window is away
 scroll N        turns the wheel over the list
+pause N         for so many seconds
 key KEYS        are pressed
 shoot FILE      makes a picture
 dump            prints what is on the screen
@@ -67,14 +68,14 @@ def tick(title):
 def search(text):
     click('text', 'Search in ')
     screen.key('ctrl+a', 'BackSpace')
-    screen.type_(text)
+    if text:
+        screen.type_(text)
 
 
 def scroll(n):
     x, y, width, height = screen.box(window(OURS))
     screen.run('xdotool', 'mousemove', str(x + width // 2), str(y + height // 2))
-    for _ in range(int(n)):
-        screen.run('xdotool', 'click', '5')
+    screen.run('xdotool', 'click', '--delay', '20', '--repeat', n, '5')
 
 
 def open_journal(_):
@@ -100,6 +101,7 @@ STEPS = {
     'search': search,
     'closed': wait('closed', lambda _: window(OURS) is None),
     'scroll': scroll,
+    'pause': lambda seconds: time.sleep(float(seconds)),
     'key': lambda keys: screen.key(*keys.split()),
     'shoot': screen.shoot,
     'dump': lambda _: screen.dump(),
