@@ -45,7 +45,7 @@ class SchoolWindow(Gtk.Window):
         self._searching = False
         self._bringing = None
         self._alert = None
-        self._clicked = None  # when a day was, until the first page is drawn
+        self._clicked = time.monotonic()  # until that is drawn which was asked for
         self._activity = None
         self._build()
         self._place()
@@ -65,10 +65,11 @@ class SchoolWindow(Gtk.Window):
         self._message = Message()
         self._days = DayList()
         self._days.connect('chosen', lambda days, snapshot: self._choose(snapshot))
+        self._days.connect_after('draw', lambda days, context: self._drawn('the days'))
         self._list = SnapshotListView()
         self._list.connect('selection-changed', lambda view, n: self._show_chosen())
         self._list.connect('clear-clicked', lambda view: self._top.clear_search())
-        self._list.tree_view.connect_after('draw', self.__drawn_cb)
+        self._list.connect_after('draw', lambda view, context: self._drawn('the first page'))
         self._pages = Gtk.Stack()
         for page in (self._message, self._days, self._list):
             self._pages.add(page)
@@ -184,11 +185,6 @@ class SchoolWindow(Gtk.Window):
         self._bottom.show_chosen(len(self._selected()), self._snapshot.entries, self._searching)
         self._bottom.show()
 
-    def __drawn_cb(self, tree_view, context):
-        if self._clicked is not None and tree_view.get_model() is not None:
-            logging.info('backup: first page after %d ms', (time.monotonic() - self._clicked) * 1000)
-            self._clicked = None
-
     # Bringing back.
 
     def _bring(self, uids):
@@ -244,6 +240,11 @@ class SchoolWindow(Gtk.Window):
         if self._alert is not None:
             self._box.remove(self._alert)
             self._alert = None
+
+    def _drawn(self, what):
+        if self._clicked is not None:
+            logging.info('backup: %s after %d ms', what, (time.monotonic() - self._clicked) * 1000)
+            self._clicked = None
 
     # What cannot be shown, and what nobody waits for any more.
 

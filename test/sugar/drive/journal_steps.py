@@ -22,18 +22,33 @@ import re
 import sys
 import time
 
+import pyatspi
+
 import screen
 
 OURS, JOURNAL = 'Restore from school server', 'Journal'
+CELLS = 200  # of a list
 
 
 def window(name):
     return next((w for w in screen.shell() if w and w.name == name and w.queryComponent().getSize()[0] > 1), None)
 
 
-def everything():
-    """What our window says; the Journal, where it is not there."""
-    return screen.everything(window(OURS) or window(JOURNAL))
+def everything(of=None):
+    """What our window says, or the Journal where it is not there; of a long list only
+    the beginning, since each cell is a question to the shell."""
+    stack = [of or window(OURS) or window(JOURNAL)]
+    while stack:
+        node = stack.pop()
+        try:
+            if node is None or not node.getState().contains(pyatspi.STATE_SHOWING):
+                continue
+            first = min(node.childCount, CELLS if node.getRoleName() == 'table' else 1000)
+            children = [node.getChildAtIndex(i) for i in range(first)]
+        except Exception:
+            continue  # it went away while we looked
+        yield node
+        stack.extend(reversed(children))
 
 
 def say(text):
@@ -54,13 +69,13 @@ def click(role, name):
 
 
 def cell(title, of=OURS):
-    return find('table cell', title, screen.everything(window(of)))
+    return find('table cell', title, everything(window(of)))
 
 
 def tick(title):
     node = screen.await_('the entry ' + title, lambda: cell(title))
     x, y, width, height = screen.box(node)
-    row = [n for n in screen.everything(window(OURS)) if n.getRoleName() == 'table cell' and screen.box(n)[1] == y]
+    row = [n for n in everything(window(OURS)) if n.getRoleName() == 'table cell' and screen.box(n)[1] == y]
     left = min(screen.box(n)[0] for n in row)
     screen.point(left + 15, y + height // 2)
 
