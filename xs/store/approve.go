@@ -27,6 +27,9 @@ func (e *SignsError) Error() string {
 // one does. What was frozen is let in for good.
 func (s *Store) Approve(ctx context.Context, id AccountID, word string) (Claim, error) {
 	return s.answer(ctx, id, word, []State{Waits, Frozen}, func(a *Account, c *Claim, now int64) error {
+		if c.State == Granted {
+			return nil // a cut left the request behind
+		}
 		frozen := c.State == Frozen
 		if err := a.grant(c, ByPerson, now); err != nil {
 			return err
@@ -142,10 +145,6 @@ func (s *Store) answer(ctx context.Context, id AccountID, word string, states []
 			c, err := a.enter(stranger.Claim, now)
 			if err != nil {
 				return err
-			}
-			if c.State == Granted {
-				answered = *c // a cut left the request behind
-				return nil
 			}
 			found = []*Claim{c}
 		}

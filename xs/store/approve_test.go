@@ -206,6 +206,32 @@ func TestHistory(t *testing.T) {
 	want("granted", "left")
 }
 
+// A cut may leave the request of a machine that was let in behind. Who refuses it then
+// takes that back, and who approves it changes nothing.
+func TestRequestLeftBehind(t *testing.T) {
+	for _, yes := range []bool{true, false} {
+		b := newClaimBed(t)
+		c := machine("SHC00000009", "u9", 9)
+		sign := b.claim(c, b.id, Automatic).Sign
+		left := must[[]Request](t)(b.Requests())
+		first := must[Claim](t)(b.Approve(t.Context(), b.id, sign))
+		if err := b.editQueue(t.Context(), func([]Request) []Request { return left }); err != nil {
+			t.Fatal(err)
+		}
+		decide, state, may := b.Refuse, Refused, "nothing"
+		if yes {
+			decide, state, may = b.Approve, Granted, "write"
+		}
+		if again := must[Claim](t)(decide(t.Context(), b.id, sign)); again.State != state || yes && again != first {
+			t.Errorf("%+v", again)
+		}
+		b.may(9, may)
+		if queue := must[[]Request](t)(b.Requests()); len(queue) > 0 {
+			t.Errorf("%+v", queue)
+		}
+	}
+}
+
 // A cut between the line of the history and the account leaves the account as it
 // was; half a line spoils no other.
 func TestHistoryCut(t *testing.T) {
