@@ -27,7 +27,7 @@ func TestLastBackup(t *testing.T) {
 	if at, since, known := c.LastBackup(); !at.IsZero() || since != 0 || known {
 		t.Errorf("before the first: %v %v %v", at, since, known)
 	}
-	c.recordBackup(t.Context(), Result{Snapshot: wire.Snapshot{Time: 1795469405, Confirmed: 1795555805}}, nil)
+	c.recordBackup(t.Context(), "", Result{Snapshot: wire.Snapshot{Time: 1795469405, Confirmed: 1795555805}}, nil)
 	for _, step := range []struct {
 		id, uptime string
 		since      time.Duration
@@ -47,7 +47,7 @@ func TestLastBackup(t *testing.T) {
 	}
 	// One that fails leaves it as it was.
 	running("two", "5.00")
-	c.recordBackup(t.Context(), Result{}, unavailable("Away.", nil))
+	c.recordBackup(t.Context(), "", Result{}, unavailable("Away.", nil))
 	if _, _, known := c.LastBackup(); known {
 		t.Error("a backup that failed counts")
 	}
