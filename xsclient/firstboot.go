@@ -103,7 +103,7 @@ func (c *Client) Dismiss(ctx context.Context, answer string) error {
 			st.Claim = claim{}
 		}
 		switch {
-		case answer == AnswerAfresh && st.Account != "":
+		case answer != AnswerLater && st.Account != "": // also of an account that is its own already
 			st.Pin = wire.PinAnswer{Answer: wire.PinDismissed}
 		case st.Pin.Answer == wire.PinDismissed: // and not told yet
 			st.Pin = wire.PinAnswer{}
@@ -118,7 +118,7 @@ func (c *Client) Dismiss(ctx context.Context, answer string) error {
 	switch account := c.account(); {
 	case answer == AnswerNotMe && account == "":
 		err = c.openOwn(ctx)
-	case answer == AnswerAfresh && account != "":
+	case answer != AnswerLater && account != "":
 		err = c.withAPI(ctx, c.tellPin)
 	}
 	if mayBeLater(err) {
