@@ -24,11 +24,14 @@ class SnapshotListView(BaseListView):
         self.tree_view.props.hover_selection = True
         self.tree_view.props.activate_on_single_click = True
         self.tree_view.connect('row-activated', self.__row_activated_cb)
+        self.connect('selection-changed', lambda view, n: self.tree_view.queue_draw())
 
-    def forget(self):
-        """What was chosen."""
+    def clear(self):
+        """Forgets what was shown and chosen."""
         if self._model is not None:
-            self._model.select_none()
+            self._model.stop()
+            self._model = None
+            self.tree_view.set_model(None)
 
     def show_model(self, model):
         """Shows what else was found; what was chosen stays so."""
@@ -61,7 +64,6 @@ class SnapshotListView(BaseListView):
             return  # the box has been ticked by the click
         uid = self._model[path][ListModel.COLUMN_UID]
         self._model.set_selected(uid, not self._model.is_selected(uid))
-        self.tree_view.queue_draw()
         self.emit('selection-changed', len(self._model.get_selected_items()))
 
 
