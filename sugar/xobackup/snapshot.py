@@ -40,6 +40,7 @@ class Snapshot(object):
         """'Tuesday 24 November, 14:30'"""
         then = time.localtime(self.time)
         if then.tm_year == time.localtime().tm_year:
+            # TRANSLATORS: weekday, day, month, hour and minute, as strftime has them.
             return time.strftime(_('%A %-d %B, %H:%M'), then)
         return time.strftime(_('%A %-d %B %Y, %H:%M'), then)
 
