@@ -60,10 +60,13 @@ class SchoolWindow(Gtk.Window):
     def leave(self):
         self.hide()
         if self._bringing is None:
-            self._turn += 1  # nobody waits for an answer any more
-            self._drop_alert()
-            self._list.clear()
-            self._days.show_days([])
+            self._forget()
+
+    def _forget(self):
+        self._turn += 1  # nobody waits for an answer any more
+        self._drop_alert()
+        self._list.clear()
+        self._days.show_days([])
 
     # How it looks.
 
@@ -73,7 +76,7 @@ class SchoolWindow(Gtk.Window):
         self._top = TopBar()
         self._top.connect('back', lambda bar: self._ask_days())
         self._top.connect('search', lambda bar, text: self._search(text))
-        self._top.connect('select-all', lambda bar: self._select_all())
+        self._top.connect('select-all', lambda bar: self._list.toggle_all())
         self._top.connect('close', lambda bar: self.leave())
         self._box.pack_start(self._top, False, False, 0)
         self._message = Message()
@@ -138,7 +141,7 @@ class SchoolWindow(Gtk.Window):
     # The days.
 
     def _ask_days(self):
-        self._snapshot = None
+        self._forget()
         self._top.show_title(_('Restore from school server'))
         self._say(_('One moment…'))
         self._daemon.call('ListSnapshots', (), *self._if_current(self._days_came, self._cannot(self._ask_days)))
@@ -179,13 +182,6 @@ class SchoolWindow(Gtk.Window):
 
     def _selected(self):
         return self._list.get_model().get_selected_items()
-
-    def _select_all(self):
-        model = self._list.get_model()
-        if len(self._selected()) < len(model.get_all_ids()):
-            self._list.select_all()
-        else:
-            self._list.select_none()
 
     def _show_chosen(self):
         self._bottom.show_chosen(len(self._selected()), self._snapshot.entries, self._searching)

@@ -47,6 +47,15 @@ class SnapshotListView(BaseListView):
             self.tree_view.set_model(None)
             self._show_message(sugar_word('No matching entries'), show_clear_query=True)
 
+    def toggle_all(self):
+        """Chooses all that is shown; where that is so already, nothing of it."""
+        if self._model is None:
+            return
+        shown, chosen = self._model.get_all_ids(), self._model.get_selected_items()
+        others = sorted(set(chosen) - set(shown))
+        self._model.restore_selection(others if set(shown) <= set(chosen) else others + shown)
+        self.emit('selection-changed', len(self._model.get_selected_items()))
+
     def refresh(self, new_query=False):
         """The Journal here has changed: not what is shown."""
 

@@ -151,6 +151,10 @@ func TestJournal(t *testing.T) {
 		see 2 of 45 entries
 		search poem
 		noentry My castle
+		press Select all
+		see 3 of 45 entries
+		press Select all
+		see 2 of 45 entries
 		choose A poem
 		see 3 of 45 entries
 		search nothingofthekind
