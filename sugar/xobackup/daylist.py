@@ -48,6 +48,11 @@ class DayList(Gtk.ScrolledWindow):
             self._wear(row)
             self._list.add(row)
 
+    def do_grab_focus(self):
+        first = self._list.get_row_at_index(0)
+        if first is not None:
+            first.grab_focus()
+
     def _wear(self, widget):
         widget.get_style_context().add_provider(self._look, Gtk.STYLE_PROVIDER_PRIORITY_APPLICATION)
 

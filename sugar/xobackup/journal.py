@@ -34,7 +34,8 @@ def _look():
 
 
 class _Button(object):
-    """The button, and the window that it has opened."""
+    """The button, and the window that it opens: always the same, since the Journal's list,
+    of which it has one, is never freed."""
 
     def __init__(self, journal):
         from sugar3.graphics.icon import Icon
@@ -67,11 +68,7 @@ class _Button(object):
         if self._window is None:
             from xobackup.schoolwindow import SchoolWindow
             self._window = SchoolWindow(self._journal)
-            self._window.connect('destroy', self.__destroyed_cb)
-        self._window.present()
-
-    def __destroyed_cb(self, window):
-        self._window = None
+        self._window.open()
 
 
 def _make_room(toolbox):

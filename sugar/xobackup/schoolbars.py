@@ -78,7 +78,7 @@ class TopBar(ToolbarBox):
         self._entry.set_text('')
 
     def typing(self):
-        return self._entry.has_focus()
+        return self._entry.has_focus() and self._entry.get_text() != ''
 
     def set_busy(self, busy):
         """While entries come back, nothing else can be looked at."""

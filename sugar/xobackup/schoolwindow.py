@@ -45,11 +45,28 @@ class SchoolWindow(Gtk.Window):
         self._searching = False
         self._bringing = None
         self._alert = None
-        self._clicked = time.monotonic()  # until that is drawn which was asked for
+        self._clicked = None  # when something was asked for that is not drawn yet
         self._activity = None
         self._build()
         self._place()
-        self._ask_days()
+
+    def open(self):
+        """Shows the days, or how far it is with what comes back."""
+        if self._bringing is None and not self.get_visible():
+            self._clicked = time.monotonic()
+            self._ask_days()
+        self.present()
+
+    def leave(self):
+        self.hide()
+        if self._bringing is None:
+            self._forget()
+
+    def _forget(self):
+        self._turn += 1  # nobody waits for an answer any more
+        self._drop_alert()
+        self._list.clear()
+        self._days.show_days([])
 
     # How it looks.
 
@@ -59,7 +76,7 @@ class SchoolWindow(Gtk.Window):
         self._top = TopBar()
         self._top.connect('back', lambda bar: self._ask_days())
         self._top.connect('search', lambda bar, text: self._search(text))
-        self._top.connect('select-all', lambda bar: self._select_all())
+        self._top.connect('select-all', lambda bar: self._list.toggle_all())
         self._top.connect('close', lambda bar: self.leave())
         self._box.pack_start(self._top, False, False, 0)
         self._message = Message()
@@ -98,7 +115,6 @@ class SchoolWindow(Gtk.Window):
         self.set_transient_for(self._journal)
         self.connect('key-press-event', self.__key_press_event_cb)
         self.connect('delete-event', self.__delete_event_cb)
-        self.connect('destroy', self.__destroy_cb)
         self.connect('show', self.__show_cb)
         self.connect('hide', self.__hide_cb)
 
@@ -122,19 +138,10 @@ class SchoolWindow(Gtk.Window):
         self.leave()
         return True
 
-    def __destroy_cb(self, window):
-        self._turn += 1
-
-    def leave(self):
-        if self._bringing is not None:
-            self.hide()
-        else:
-            self.destroy()
-
     # The days.
 
     def _ask_days(self):
-        self._snapshot = None
+        self._forget()
         self._top.show_title(_('Restore from school server'))
         self._say(_('One moment…'))
         self._daemon.call('ListSnapshots', (), *self._if_current(self._days_came, self._cannot(self._ask_days)))
@@ -148,6 +155,7 @@ class SchoolWindow(Gtk.Window):
         self._top.show_title(_('Restore from school server: which day?'))
         self._days.show_days(snapshots)
         self._pages.set_visible_child(self._days)
+        self._days.grab_focus()
 
     # The entries of a day.
 
@@ -155,7 +163,7 @@ class SchoolWindow(Gtk.Window):
         self._clicked = time.monotonic()
         self._snapshot = snapshot
         self._top.show_search(snapshot.when())
-        self._list.forget()
+        self._list.clear()
         self._say(_('One moment…'))
         self._search('')
 
@@ -167,19 +175,13 @@ class SchoolWindow(Gtk.Window):
     def _found(self, model):
         model.when_failed(self._cannot(lambda: self._search('')))
         self._list.show_model(model)
-        self._pages.set_visible_child(self._list)
-        if self._bringing is None:
-            self._show_chosen()
+        if self._pages.get_visible_child() is not self._list:
+            self._pages.set_visible_child(self._list)
+            self._list.tree_view.grab_focus()
+        self._show_chosen()
 
     def _selected(self):
         return self._list.get_model().get_selected_items()
-
-    def _select_all(self):
-        model = self._list.get_model()
-        if len(self._selected()) < len(model.get_all_ids()):
-            self._list.select_all()
-        else:
-            self._list.select_none()
 
     def _show_chosen(self):
         self._bottom.show_chosen(len(self._selected()), self._snapshot.entries, self._searching)
@@ -208,14 +210,14 @@ class SchoolWindow(Gtk.Window):
 
     def __over_cb(self, bringing, error):
         self._bringing = None
-        if error is None or not self.get_visible():
-            self._tell(self._journal, bringing.said(error), error)
-            self.destroy()
-            return
         self._list.set_sensitive(True)
         self._top.set_busy(False)
-        self._show_chosen()
-        self._tell(self, bringing.said(error), error)
+        if error is None or not self.get_visible():
+            self._tell(self._journal, bringing.said(error), error)
+            self.leave()
+        else:
+            self._tell(self, bringing.said(error), error)
+            self._show_chosen()
 
     def _tell(self, window, title, error):
         """Says what became of it, in an alert of a window's."""

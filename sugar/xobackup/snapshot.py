@@ -5,6 +5,7 @@ The list asks its model for a row when it draws it, and cannot wait. So what has
 come yet is drawn as an empty entry, and drawn again when it has come.
 """
 
+import json
 import time
 
 from gi.repository import GLib
@@ -39,6 +40,7 @@ class Snapshot(object):
         """'Tuesday 24 November, 14:30'"""
         then = time.localtime(self.time)
         if then.tm_year == time.localtime().tm_year:
+            # TRANSLATORS: weekday, day, month, hour and minute, as strftime has them.
             return time.strftime(_('%A %-d %B, %H:%M'), then)
         return time.strftime(_('%A %-d %B %Y, %H:%M'), then)
 
@@ -124,8 +126,9 @@ class _Found(BaseResultSet):
 
 
 def _readable(entry):
-    """An entry with which the list comes to grief nowhere."""
-    entry = {name: _text(value) if isinstance(value, list) else value for name, value in entry.items()}
+    """An entry as text, with which the Journal's model comes to grief nowhere."""
+    entry = {name: _text(value) for name, value in entry.items()}
+    entry['buddies'] = _buddies(entry.get('buddies'))
     if misc.is_activity_bundle(entry):
         # Its icon is in its file, which is at school.
         entry['mime_type'] = 'application/octet-stream'
@@ -134,7 +137,16 @@ def _readable(entry):
 
 def _text(value):
     """What is not UTF-8 comes as bytes."""
-    return bytes(value).decode('utf-8', 'replace')
+    return bytes(value).decode('utf-8', 'replace') if isinstance(value, list) else str(value)
+
+
+def _buddies(text):
+    """Those that are a name and colours."""
+    try:
+        buddies = json.loads(text or '{}').items()
+        return json.dumps({key: [str(nick), str(colors)] for key, (nick, colors) in buddies})
+    except (AttributeError, TypeError, ValueError):
+        return ''
 
 
 class SnapshotModel(ListModel):

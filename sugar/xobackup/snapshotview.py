@@ -24,11 +24,14 @@ class SnapshotListView(BaseListView):
         self.tree_view.props.hover_selection = True
         self.tree_view.props.activate_on_single_click = True
         self.tree_view.connect('row-activated', self.__row_activated_cb)
+        self.connect('selection-changed', lambda view, n: self.tree_view.queue_draw())
 
-    def forget(self):
-        """What was chosen."""
+    def clear(self):
+        """Forgets what was shown and chosen."""
         if self._model is not None:
-            self._model.select_none()
+            self._model.stop()
+            self._model = None
+            self.tree_view.set_model(None)
 
     def show_model(self, model):
         """Shows what else was found; what was chosen stays so."""
@@ -43,6 +46,15 @@ class SnapshotListView(BaseListView):
         else:
             self.tree_view.set_model(None)
             self._show_message(sugar_word('No matching entries'), show_clear_query=True)
+
+    def toggle_all(self):
+        """Chooses all that is shown; where that is so already, nothing of it."""
+        if self._model is None:
+            return
+        shown, chosen = self._model.get_all_ids(), self._model.get_selected_items()
+        others = sorted(set(chosen) - set(shown))
+        self._model.restore_selection(others if set(shown) <= set(chosen) else others + shown)
+        self.emit('selection-changed', len(self._model.get_selected_items()))
 
     def refresh(self, new_query=False):
         """The Journal here has changed: not what is shown."""
@@ -61,7 +73,6 @@ class SnapshotListView(BaseListView):
             return  # the box has been ticked by the click
         uid = self._model[path][ListModel.COLUMN_UID]
         self._model.set_selected(uid, not self._model.is_selected(uid))
-        self.tree_view.queue_draw()
         self.emit('selection-changed', len(self._model.get_selected_items()))
 
 

@@ -210,11 +210,11 @@ func TestScheduleWithoutSystemBus(t *testing.T) {
 	}
 }
 
-// A laptop that is not registered is told so, once more.
+// A laptop that is not registered is told what to do.
 func TestScheduleUnregistered(t *testing.T) {
 	t.Parallel()
 	x := bed.XOFor(t, bed.Options{})
-	if r := triggered(t, x, "schedule"); !strings.Contains(r.Message, "not registered") {
+	if r := triggered(t, x, "schedule"); !strings.Contains(r.Message, "'xo-backup register'") {
 		t.Errorf("%q", r.Message)
 	}
 }

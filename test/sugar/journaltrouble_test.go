@@ -136,24 +136,25 @@ func TestJournalGoesOn(t *testing.T) {
 	shell := shellFor(t, k.XO, bed.ShellOptions{})
 	journalSteps(t, shell, "open")
 
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name      string
 		meanwhile func() error // in the middle of it
 		steps     string
 		back      bool
 	}{
-		"upgraded": {func() error { return k.StopService(t.Context(), bed.BackupName) }, `
-			closed
-			see Everything is back`, true},
-		"died": {func() error { return k.KillService(t.Context(), bed.BackupName) }, `
-			closed
-			see Everything is back`, true},
-		"closed": {func() error {
+		{"closed", func() error {
 			journalSteps(t, shell, `
 				press Close
 				closed`)
 			return nil
 		}, `see Everything is back`, true},
-		"stopped": {func() error {
+		{"upgraded", func() error { return k.StopService(t.Context(), bed.BackupName) }, `
+			closed
+			see Everything is back`, true},
+		{"died", func() error { return k.KillService(t.Context(), bed.BackupName) }, `
+			closed
+			see Everything is back`, true},
+		{"stopped", func() error {
 			journalSteps(t, shell, `
 				shoot journal-progress
 				press Stop
@@ -162,7 +163,7 @@ func TestJournalGoesOn(t *testing.T) {
 				press Close`)
 			return nil
 		}, `closed`, false},
-		"server gone": {k.XS.Kill, `
+		{"server gone", k.XS.Kill, `
 			see Waiting for the school server
 			shoot journal-waiting
 			press Stop
@@ -170,7 +171,7 @@ func TestJournalGoesOn(t *testing.T) {
 			see It was cancelled
 			press Close`, false},
 	} {
-		t.Log(name)
+		t.Log(c.name)
 		k.lose(t, "My castle", "Dibujos del mar")
 		reached := line.SSH.StandStill(3_000_000)
 		journalSteps(t, shell, `
@@ -189,6 +190,7 @@ func TestJournalGoesOn(t *testing.T) {
 		if k.XS.PID() == 0 {
 			must(0, k.XS.Start(t.Context()))(t)
 		}
+		k.daemonIs(t, "idle")
 		if !c.back {
 			must(k.Job(t.Context(), "Restore", ""))(t)
 		}

@@ -26,18 +26,24 @@ import pyatspi
 
 import screen
 
-OURS, JOURNAL = 'Restore from school server', 'Journal'
+OURS = 'Restore from school server'
 CELLS = 200  # of a list
 
 
-def window(name):
-    return next((w for w in screen.shell() if w and w.name == name and w.queryComponent().getSize()[0] > 1), None)
+def ours():
+    """Our window."""
+    return next((w for w in screen.shell() if w and w.name == OURS and w.queryComponent().getSize()[0] > 1), None)
+
+
+def journal():
+    """The Journal's; the home view has no name."""
+    return next((w for w in screen.shell() if w and w.name and w.name != OURS), None)
 
 
 def everything(of=None):
     """What our window says, or the Journal where it is not there; of a long list only
     the beginning, since each cell is a question to the shell."""
-    stack = [of or window(OURS) or window(JOURNAL)]
+    stack = [of or ours() or journal()]
     while stack:
         node = stack.pop()
         try:
@@ -51,31 +57,36 @@ def everything(of=None):
         stack.extend(reversed(children))
 
 
-def say(text):
-    return any(re.search(text, node.name or '') or re.search(text, screen.text_of(node)) for node in everything())
-
-
-def find(role, name, nodes=None):
-    for node in nodes or everything():
-        if node.getRoleName() == role and re.search(name, node.name or screen.text_of(node)):
+def find(role, name, of=None):
+    """What is on the screen with such a role ('': any) and a name or text like that."""
+    for node in everything(of):
+        try:
             x, y, width, height = screen.box(node)
-            if x >= 0 and y >= 0 and width > 0:
+            if x >= 0 and y >= 0 and width > 0 and role in ('', node.getRoleName()) and \
+                    (re.search(name, node.name or '') or re.search(name, screen.text_of(node))):
                 return node
+        except Exception:
+            continue  # it went away while we looked
     return None
+
+
+def say(text):
+    return find('', text)
 
 
 def click(role, name):
     screen.click(screen.await_('%s %s' % (role, name), lambda: find(role, name)))
 
 
-def cell(title, of=OURS):
-    return find('table cell', title, everything(window(of)))
+def cell(title, of=ours):
+    window = of()
+    return window and find('table cell', title, window)
 
 
 def tick(title):
     node = screen.await_('the entry ' + title, lambda: cell(title))
     x, y, width, height = screen.box(node)
-    row = [n for n in everything(window(OURS)) if n.getRoleName() == 'table cell' and screen.box(n)[1] == y]
+    row = [n for n in everything(ours()) if n.getRoleName() == 'table cell' and screen.box(n)[1] == y]
     left = min(screen.box(n)[0] for n in row)
     screen.point(left + 15, y + height // 2)
 
@@ -88,13 +99,14 @@ def search(text):
 
 
 def scroll(n):
-    x, y, width, height = screen.box(window(OURS))
+    x, y, width, height = screen.box(ours())
     screen.run('xdotool', 'mousemove', str(x + width // 2), str(y + height // 2))
     screen.run('xdotool', 'click', '--delay', '20', '--repeat', n, '5')
 
 
 def open_journal(_):
     screen.key('F5')
+    screen.await_('the Journal', lambda: journal() and journal().getState().contains(pyatspi.STATE_ACTIVE))
     screen.await_('the button', lambda: find('push button', OURS))
 
 
@@ -112,9 +124,9 @@ STEPS = {
     'tick': tick,
     'entry': wait('the entry', cell),
     'noentry': wait('no entry', lambda title: not cell(title)),
-    'journal': wait('in the Journal', lambda title: cell(title, JOURNAL)),
+    'journal': wait('in the Journal', lambda title: cell(title, journal)),
     'search': search,
-    'closed': wait('closed', lambda _: window(OURS) is None),
+    'closed': wait('closed', lambda _: ours() is None),
     'scroll': scroll,
     'pause': lambda seconds: time.sleep(float(seconds)),
     'key': lambda keys: screen.key(*keys.split()),
