@@ -46,6 +46,56 @@ func (b *bench) shell() error {
 	return nil
 }
 
+// lookRounds is how often a snapshot is looked into, each time one that nobody has
+// looked into before.
+const lookRounds = 3
+
+// look measures the click on the Journal's button until the first page of a
+// snapshot is drawn. The person chooses the newest day as soon as it is there.
+func (b *bench) look() (err error) {
+	sources, err := filepath.Abs("sugar")
+	if err != nil {
+		return err
+	}
+	drive, err := filepath.Abs("test/sugar/drive")
+	if err != nil {
+		return err
+	}
+	row := b.table.row("Journal: from the click to a snapshot's page", millis, "", 500)
+	for i := range lookRounds {
+		if err := b.oneLook(filepath.Join(b.dir, fmt.Sprint("look", i)), sources, drive, row); err != nil {
+			return err
+		}
+		fmt.Fprint(os.Stderr, ".")
+	}
+	return nil
+}
+
+func (b *bench) oneLook(dir, sources, drive string, row *row) (err error) {
+	o, err := newOurs(b.ctx, dir, b.master, b.programs, with{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.close()) }()
+	if err := o.backup(b.ctx); err != nil {
+		return err
+	}
+	s, err := bed.StartShell(b.ctx, o.xo, sources, bed.ShellOptions{Env: bed.LogsTimes})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.AwaitJournal(b.ctx); err != nil {
+		return err
+	}
+	if err := wait(b.ctx, shellRests); err != nil {
+		return err
+	}
+	days, page, err := s.LookIntoSnapshot(b.ctx, drive)
+	row.ours = append(row.ours, (days + page).Seconds())
+	return err
+}
+
 func (b *bench) oneShell(dir, sources string, plain bool) (took, resident float64, err error) {
 	x, err := bed.StartXO(b.ctx, dir, bed.Options{Binaries: b.programs})
 	if err != nil {
