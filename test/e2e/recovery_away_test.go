@@ -74,6 +74,9 @@ func (r *reflashed) failsUnavailable(t *testing.T, job objectPath) {
 // claims, and while one restores; and speaks again later. Three schools, since each
 // laptop waits for long.
 func TestRecoveryServerSilent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: make test-all")
+	}
 	t.Parallel()
 	asks, claims, restores := lose(t, 5), lose(t, 5), lose(t, 30)
 	all := []*reflashed{asks, claims, restores}

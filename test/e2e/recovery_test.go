@@ -62,6 +62,7 @@ func (r *reflashed) reflash(t *testing.T) {
 // lineTo puts a line that can be cut between an XS and who asks for it at this URL.
 func lineTo(t *testing.T, s *bed.XS) (at string, line *bed.Proxy) {
 	t.Helper()
+	ssh := []byte(s.SSH) // now: a restart writes it anew
 	line, err := bed.NewProxy(s.SSH)
 	must(t, err)
 	t.Cleanup(func() { must(t, line.Close()) })
@@ -73,7 +74,7 @@ func lineTo(t *testing.T, s *bed.XS) (at string, line *bed.Proxy) {
 		if err != nil {
 			return err
 		}
-		b = bytes.ReplaceAll(b, []byte(s.SSH), []byte(line.Addr))
+		b = bytes.ReplaceAll(b, ssh, []byte(line.Addr))
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
 		r.Header.Set("Content-Length", fmt.Sprint(len(b)))
 		return nil

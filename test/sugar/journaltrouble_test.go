@@ -126,6 +126,9 @@ func TestJournalTrouble(t *testing.T) {
 // A restore goes on without its window, over the daemon's end and its death, and ends
 // with the school server or when it is told to.
 func TestJournalGoesOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: make test-all")
+	}
 	t.Parallel()
 	k := keeperFor(t, 15) // with a video
 	line := must(bed.NewLine(k.XS))(t)
