@@ -86,16 +86,22 @@ class Daemon(GObject.GObject):
     def _listen(self, interface, signal, callback):
         self._bus.signal_subscribe(NAME, interface, signal, PATH, None, Gio.DBusSignalFlags.NONE, callback)
 
-    def get(self, name, default=None):
-        """A property as it was last heard of."""
-        return self.properties.get(name, default)
+    def get(self, name, default):
+        """A property as it was last heard of; default where it is not known, or is
+        not what it was when this was written."""
+        return _typed(self.properties, name, default)
 
-    def refresh(self, failed=None):
+    def refresh(self, done=None, failed=None):
         """Asks for all properties, which starts the daemon where it does not run."""
         def answered(properties):
             self.properties = properties
             self.changed.emit()
+            _tell(done)
         self.ask(PATH, _PROPERTIES, 'GetAll', GLib.Variant('(s)', (INTERFACE,)), answered, failed)
+
+    def question(self, method, arguments=()):
+        """Calls a method whose answer somebody is going to wait for; see Question."""
+        return Question(self._bus, method, GLib.Variant(_SIGNATURES[method], arguments))
 
     def call(self, method, arguments=(), done=None, failed=None, forever=False):
         """Calls a method of org.laptop.Backup. forever: it is answered when it is
@@ -134,6 +140,49 @@ class Daemon(GObject.GObject):
         self.claim_changed.emit(*parameters.unpack())
 
 
+class Question(object):
+    """A call whose answer can be waited for, though not for long: for where Sugar
+    itself does not wait.
+
+    It is answered in a main context of its own, so that nothing else of the shell
+    runs meanwhile. One that takes longer goes on: it may be waited for again.
+    """
+
+    def __init__(self, bus, method, arguments):
+        self.answer = None
+        self.error = None
+        self._context = GLib.MainContext()
+        if bus is None:
+            self.error = Error('Absent', '')
+            return
+        self._context.push_thread_default()
+        try:
+            bus.call(NAME, PATH, INTERFACE, method, arguments, None, Gio.DBusCallFlags.NONE, _PATIENCE, None,
+                     self.__answered_cb)
+        finally:
+            self._context.pop_thread_default()
+
+    def over(self):
+        return self.answer is not None or self.error is not None
+
+    def wait(self, seconds):
+        """Waits that long at most, and tells whether it is over."""
+        late = []
+        alarm = GLib.timeout_source_new(int(seconds * 1000))
+        alarm.set_callback(lambda *arguments: late.append(True))
+        alarm.attach(self._context)
+        while not self.over() and not late:
+            self._context.iteration(True)
+        alarm.destroy()
+        return self.over()
+
+    def __answered_cb(self, bus, result):
+        try:
+            self.answer = bus.call_finish(result).unpack()
+        except GLib.Error as e:
+            self.error = _error(e)
+
+
 class Job(GObject.GObject):
     """A job of the daemon's, followed to its end, also over a restart of the daemon.
 
@@ -155,15 +204,19 @@ class Job(GObject.GObject):
         daemon.ask(path, _PROPERTIES, 'GetAll', GLib.Variant('(s)', (JOB_INTERFACE,)), self._heard)
         self._wait(tries=3)
 
+    def get(self, name, default):
+        """A property as it was last heard of, as Daemon.get."""
+        return _typed(self.properties, name, default)
+
     def fraction(self):
         """How much is done, 0 to 1, or None where nobody can tell."""
-        if not self.properties.get('ProgressValid'):
+        if not self.get('ProgressValid', False):
             return None
-        return min(max(self.properties.get('Progress', 0.0), 0.0), 1.0)
+        return min(max(self.get('Progress', 0.0), 0.0), 1.0)
 
     def seconds_left(self):
         """How long it still takes, or None where nobody can tell."""
-        end = self.properties.get('ExpectedEndTime', 0)
+        end = self.get('ExpectedEndTime', 0)
         if not end:
             return None
         return max(end / 1e6 - GLib.get_real_time() / 1e6, 0)
@@ -211,6 +264,11 @@ def get_daemon():
     if _daemon is None:
         _daemon = Daemon()
     return _daemon
+
+
+def _typed(properties, name, default):
+    value = properties.get(name, default)
+    return value if isinstance(value, type(default)) else default
 
 
 def _tell(callback, *arguments):

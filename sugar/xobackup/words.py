@@ -14,7 +14,7 @@ DOMAIN = 'xo-backupd'
 
 def _translation():
     here = os.path.dirname(os.path.abspath(__file__))
-    for folder in (os.path.join(here, 'locale'), None):
+    for folder in (os.environ.get('TEXTDOMAINDIR'), os.path.join(here, 'locale'), None):
         try:
             return gettext.translation(DOMAIN, folder)
         except OSError:
@@ -44,15 +44,37 @@ def when(seconds):
     """A day in words: 'today at 14:30', 'on Tuesday', 'on 2026-11-23'."""
     if not seconds:
         return _('never')
-    then, now = time.localtime(seconds), time.localtime()
-    days = (_noon(now) - _noon(then)) // 86400
+    if _days_ago(seconds) == 0:
+        return _('today at %s') % time.strftime('%H:%M', _local(seconds))
+    return day(seconds)
+
+
+def day(seconds):
+    """A day alone: 'today', 'on Tuesday'."""
+    then, days = _local(seconds), _days_ago(seconds)
     if days == 0:
-        return _('today at %s') % time.strftime('%H:%M', then)
+        return _('today')
     if days == 1:
         return _('yesterday')
     if 1 < days < 7:
         return _('on %s') % time.strftime('%A', then)
     return _('on %s') % time.strftime('%x', then)
+
+
+def moment(seconds):
+    """A day and an hour in words: 'yesterday, 14:30'."""
+    return _('%(day)s, %(time)s') % {'day': day(seconds), 'time': time.strftime('%H:%M', _local(seconds))}
+
+
+def _days_ago(seconds):
+    return (_noon(time.localtime()) - _noon(_local(seconds))) // 86400
+
+
+def _local(seconds):
+    try:
+        return time.localtime(seconds)
+    except (OverflowError, ValueError, OSError):  # no time of this world
+        return time.localtime(0)
 
 
 def _noon(t):
@@ -70,6 +92,25 @@ def left(seconds):
         return ngettext('about %d minute left', 'about %d minutes left', minutes) % minutes
     hours = (minutes + 30) // 60
     return ngettext('about %d hour left', 'about %d hours left', hours) % hours
+
+
+def work(operation, phase):
+    """What a job does."""
+    if phase == 'waiting':
+        return _('Waiting for the school server…')
+    return {
+        'backup': _('Saving your Journal at school…'),
+        'restore': _('Bringing your Journal back…'),
+    }.get(operation) or _('Working…')
+
+
+def offer(backup):
+    """What the school server offers: 'Amara, 412 entries, saved on Tuesday'."""
+    return _('%(name)s, %(entries)s, saved %(day)s') % {
+        'name': backup.get('nick') or backup.get('account'),
+        'entries': entries(backup.get('entries', 0)),
+        'day': when(backup.get('last_backup', 0)),
+    }
 
 
 def failure(error):
