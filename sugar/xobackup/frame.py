@@ -43,6 +43,7 @@ class BackupIcon(TrayIcon):
 
     def _show(self, mood):
         self.icon.props.file = icon_file(mood)
+        self.icon.queue_draw()
 
     def __peace_over_cb(self):
         self._get_keeper().start()

@@ -137,7 +137,7 @@ class Keeper(GObject.GObject):
     def _warn(self):
         """Says once a week that nothing has been saved for a week."""
         last = self.last_backup()
-        if self.state() != 'idle' or not last or time.time() - last < ALARM or not _not_told_this_week():
+        if not last or time.time() - last < ALARM or not _not_told_this_week():
             return
         notify.notify(_('Your Journal is not safe'),
                       _('It was saved at school %s for the last time. Please bring the laptop to school, '

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the frame's icon shows and asks."""
 
+from gi.repository import GLib
 from gi.repository import Gtk
 from gi.repository import Pango
 
@@ -45,6 +46,14 @@ class BackupPalette(Palette):
             self.set_content(self._box)
         self._fill()
         if self.is_up():
+            self._settle()
+
+    def _settle(self):
+        """Stands on the frame again. What shrinks does so before it is moved: it would
+        cover the icon, and Sugar take that for the mouse going away."""
+        if self._widget.size_request().height < self._widget.get_allocated_height():
+            GLib.idle_add(self.update_position)
+        else:
             self.update_position()
 
     def _choose(self):
@@ -76,11 +85,16 @@ class BackupPalette(Palette):
         keeper = self._keeper
         if keeper.absent:
             return words.failure(keeper.absent)
-        error = keeper.error or keeper.offers.error
-        if error:
-            return words.failure(error)
         if keeper.job is not None:
             return words.work(keeper.job.get('Operation', ''), keeper.job.get('Phase', ''))
+        lines = [self._standing()]
+        if keeper.error or keeper.offers.error:
+            lines.append(words.failure(keeper.error or keeper.offers.error))
+        return '\n'.join(lines)
+
+    def _standing(self):
+        """How things stand."""
+        keeper = self._keeper
         if keeper.state() == 'new-server':
             return words.failure(Error('WrongServer', ''))
         if keeper.state() in ('unregistered', 'first-boot') and not keeper.last_backup():

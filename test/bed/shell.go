@@ -23,6 +23,7 @@ type ShellOptions struct {
 	Scaling string   // 72
 	Lang    string   // C.UTF-8
 	Plain   bool     // without our extensions
+	Without string   // one of them, say deviceicon/schoolbackup.py
 	Env     []string // further environment of the shell
 }
 
@@ -62,6 +63,9 @@ func StartShell(ctx context.Context, x *XO, sources string, o ShellOptions) (_ *
 		return nil, err
 	}
 	if err := s.services(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.language(ctx, sources); err != nil {
 		return nil, err
 	}
 	if err := s.openScreen(ctx); err != nil {
@@ -143,7 +147,11 @@ func (s *Shell) extensions(sources string) (string, error) {
 			if err != nil || d.Name() == "__pycache__" {
 				return errors.Join(err, skip(d))
 			}
-			to := filepath.Join(dir, strings.TrimPrefix(path, root))
+			name := strings.TrimPrefix(path, root)
+			to := filepath.Join(dir, name)
+			if name == "/"+s.Options.Without {
+				return nil
+			}
 			if d.IsDir() {
 				return os.MkdirAll(to, 0o700)
 			}
@@ -166,7 +174,7 @@ func skip(d os.DirEntry) error {
 // Env is that of a program beside the shell.
 func (s *Shell) Env() []string {
 	const data = "/usr/share/sugar/data/"
-	env := append(s.XO.Env(), "DISPLAY="+s.Display, "LANG="+s.Options.Lang, "LANGUAGE="+strings.SplitN(s.Options.Lang, ".", 2)[0],
+	env := append(append(s.XO.Env(), s.spoken()...), "DISPLAY="+s.Display,
 		"SUGAR_SCALING="+s.Options.Scaling, "SUGAR_GROUP_LABELS="+data+"group-labels.defaults",
 		"SUGAR_MIME_DEFAULTS="+data+"mime.defaults", "SUGAR_ACTIVITIES_HIDDEN="+data+"activities.hidden",
 		"MC_ACCOUNT_DIR="+filepath.Join(s.XO.Profile, "accounts"), "GTK_MODULES=gail:atk-bridge", "NO_AT_BRIDGE=0", "PYTHONDONTWRITEBYTECODE=1")

@@ -12,6 +12,7 @@ import time
 
 import pyatspi
 
+step = None  # what is being done, for who has to find out why a test failed
 PATIENCE = 20  # seconds that what must happen may take on a slow machine
 
 
@@ -68,7 +69,7 @@ def await_(what, condition):
         if found:
             return found
         time.sleep(0.1)
-    print('waited in vain for', what, file=sys.stderr)
+    print('waited in vain for', what, 'at', step, file=sys.stderr)
     dump()
     shoot('failed')
     sys.exit(1)
@@ -127,6 +128,15 @@ def shoot(name):
         return
     time.sleep(0.5)  # for the last movement to end
     run('import', '-window', 'root', os.path.join(folder, name + '.png'))
+
+
+def colours(node):
+    """How many pixels there are of each colour where something is."""
+    x, y, width, height = box(node)
+    said = run('import', '-window', 'root', '-crop', '%dx%d+%d+%d' % (width, height, x, y), '+repage',
+               '-depth', '8', '-format', '%c', 'histogram:info:-')
+    found = re.findall(r'^ *(\d+):.*?(#[0-9A-F]{6})', said, re.M)
+    return {code: int(count) for count, code in found}
 
 
 def dump():

@@ -1,0 +1,51 @@
+"""Does on the screen what its arguments say, in order:
+
+    key F6                     press it
+    click NAME                 what has such a name or text, a regular expression
+    hover NAME                 the mouse goes there, and stays
+    type TEXT
+    see NAME, gone NAME        wait for it
+    no NAME                    it is not there now
+    colour #00A0FF MIN NAME    that many pixels of it are where NAME is
+    choose NAME                from the combo box
+    shoot FILE                 make a picture
+"""
+
+import sys
+
+import screen
+
+
+def colour(arguments):
+    code, least, name = arguments.split(' ', 2)
+
+    def enough():
+        found = screen.colours(screen.see(name))
+        if found.get(code, 0) < int(least):
+            print(code, found.get(code, 0), 'times', file=sys.stderr)
+            return False
+        return True
+    screen.await_('enough of %s in %s' % (code, name), enough)
+
+
+def no(name):
+    screen.check(screen.look(name) is None, '%s is there' % name)
+
+
+def choose(name):
+    """Of the list that the combo box opens."""
+    screen.click('', 'combo box')
+    screen.click(name, 'menu item')
+    screen.see_gone('', 'menu')
+
+
+DOES = {
+    'key': screen.key, 'click': screen.click, 'hover': screen.hover, 'type': screen.type_, 'see': screen.see,
+    'gone': screen.see_gone, 'no': no, 'colour': colour, 'choose': choose, 'shoot': screen.shoot,
+}
+
+screen.await_('the shell', screen.shell)
+for step in sys.argv[1:]:
+    verb, _, what = step.partition(' ')
+    screen.step = step
+    DOES[verb](what)
