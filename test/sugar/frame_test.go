@@ -60,9 +60,10 @@ func TestFrame(t *testing.T) {
 	reached := line.SSH.StandStill(6 << 20)
 	do(t, s, "click Back up now", "see Saving your Journal at school")
 	<-reached
-	do(t, s, "shoot frame-saving", "click ^Cancel$", "see Last backup: never", "click Back up now", "see Saving your Journal")
+	do(t, s, "shoot frame-saving", "click ^Cancel$", "see Last backup: never")
+	line.SSH.HangUp()
 	line.SSH.GoOn()
-	do(t, s, "see Last backup: today", "shoot frame-fresh")
+	do(t, s, "click Back up now", "see Last backup: today", "shoot frame-fresh")
 
 	before, err := x.ReadJournal(t.Context())
 	check(t, err)
@@ -99,6 +100,7 @@ func lastBackup(t *testing.T, x *bed.XO, at time.Time) {
 // The older the last backup, the emptier the icon, and the more it says.
 func TestFrameMoods(t *testing.T) {
 	x, xs, _ := pupil(t, 1)
+	check(t, x.PointAt(xs))
 	check(t, xs.Kill()) // nothing is saved meanwhile
 	s := shellFor(t, x, bed.ShellOptions{})
 	do(t, s, "key F6")
