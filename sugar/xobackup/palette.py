@@ -49,12 +49,20 @@ class BackupPalette(Palette):
             self._settle()
 
     def _settle(self):
-        """Stands on the frame again. What shrinks does so before it is moved: it would
-        cover the icon, and Sugar take that for the mouse going away."""
-        if self._widget.size_request().height < self._widget.get_allocated_height():
-            GLib.idle_add(self.update_position)
+        """Finds its place on the frame again. What shrinks does so before it is moved:
+        it would cover the icon, and Sugar take that for the mouse going away."""
+        shrinks = self._widget.size_request().height < self._widget.get_allocated_height()
+        self._update_full_request()
+        self._alignment = self.props.invoker.get_alignment(self.get_full_size_request())
+        if shrinks:
+            GLib.idle_add(self._place)
         else:
-            self.update_position()
+            self._place()
+
+    def _place(self):
+        self.update_position()
+        self.props.invoker.props.widget.queue_draw()  # its frame is open where the palette is
+        return False
 
     def _choose(self):
         """What is to be shown: a key that changes with it, and the function that
@@ -195,8 +203,8 @@ class BackupPalette(Palette):
 
     def _add_item(self, text, icon_name, action, *arguments, **kwargs):
         item = PaletteMenuItem(text, icon_name, xo_color=kwargs.get('color'))
-        item.connect('activate', lambda item: action(*arguments))
-        # The palette stays, and shows what came of it.
+        item.connect('activate', self.__activate_cb, action, arguments)
+        # Else the palette would go away.
         item.connect('button-release-event', lambda *event: True)
         self._box.append_item(item)
 
@@ -212,6 +220,11 @@ class BackupPalette(Palette):
     def _restore(self):
         self._confirming = False
         self._keeper.restore()
+
+    def __activate_cb(self, item, action, arguments):
+        """The palette stays, wherever the mouse goes, and shows what comes of it."""
+        self.props.invoker.locked = True
+        action(*arguments)
 
     def __changed_cb(self, keeper):
         self._show()

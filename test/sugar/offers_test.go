@@ -6,6 +6,12 @@ import (
 	"github.com/sugarlabs/xo-backupd/test/bed"
 )
 
+// Children's colours.
+const (
+	red   = "#FF2B34,#00A0FF"
+	green = "#008009,#FFFA00"
+)
+
 // school is a server that lets known laptops in again by a policy.
 func school(t *testing.T, reflash string) *bed.XS {
 	t.Helper()
@@ -14,7 +20,7 @@ func school(t *testing.T, reflash string) *bed.XS {
 
 // learns has the child of a laptop make some entries and save them at school; then
 // the laptop is set up anew for somebody. It answers what the Journal was.
-func learns(t *testing.T, x *bed.XO, s *bed.XS, entries int, next string) bed.Journal {
+func learns(t *testing.T, x *bed.XO, s *bed.XS, entries int, next, color string) bed.Journal {
 	t.Helper()
 	check(t, x.PointAt(s))
 	check(t, x.Register(t.Context()))
@@ -26,7 +32,7 @@ func learns(t *testing.T, x *bed.XO, s *bed.XS, entries int, next string) bed.Jo
 	check(t, err)
 	check(t, r.OK())
 	check(t, x.Reflash(t.Context()))
-	x.Options.Nick = next
+	x.Options.Nick, x.Options.Color = next, color
 	check(t, x.Wizard(t.Context()))
 	check(t, x.PointAt(s))
 	return journal
@@ -41,10 +47,26 @@ func back(t *testing.T, x *bed.XO, before bed.Journal) {
 
 func TestFrameOffers(t *testing.T) {
 	xs, x := school(t, "automatic"), bed.XOFor(t, bed.Options{})
-	journal := learns(t, x, xs, 12, "Amara")
+	journal := learns(t, x, xs, 12, "Amara", red)
 	s := shellFor(t, x, bed.ShellOptions{Screen: "800x600", Scaling: "100"})
 	do(t, s, "key F6", "click School backup", "see Is this you", "see Amara, 12 entries, saved today", "shoot frame-offer",
 		"click Yes, bring my Journal back", "see ^Back up now")
+	back(t, x, journal)
+	calm(t, s)
+}
+
+// Two children have had this laptop. The school lets in whom a teacher lets in.
+func TestFrameWhichOne(t *testing.T) {
+	xs, x := school(t, "approval"), bed.XOFor(t, bed.Options{})
+	journal := learns(t, x, xs, 7, "José", green)
+	check(t, x.Backup().Call("org.laptop.Backup.Dismiss", 0, "not-me").Err)
+	learns(t, x, xs, 3, "Amara", red)
+	s := shellFor(t, x, bed.ShellOptions{})
+	do(t, s, "key F6", "click School backup", "see Which one is you", "see José, 3 entries", "shoot frame-which",
+		"click Amara, 7 entries", "see Show this to your teacher", "shoot frame-sign")
+	_, err := xs.Run(t.Context(), "approve", "--all", "--for", "1h")
+	check(t, err)
+	do(t, s, "see ^Back up now")
 	back(t, x, journal)
 	calm(t, s)
 }

@@ -96,9 +96,18 @@ def box(node):
     return e.x, e.y, e.width, e.height
 
 
+def still(node):
+    """Where something is once it has stopped moving, as the frame does when it opens."""
+    before = None
+    while before != box(node):
+        before = box(node)
+        time.sleep(0.05)
+    return before
+
+
 def click(name, role=None, button=1):
     node = name if not isinstance(name, str) else see(name, role)
-    x, y, width, height = box(node)
+    x, y, width, height = still(node)
     point(x + width // 2, y + height // 2, button)
     return node
 
@@ -108,7 +117,7 @@ def point(x, y, button=1):
 
 
 def hover(name, role=None):
-    x, y, width, height = box(see(name, role))
+    x, y, width, height = still(see(name, role))
     run('xdotool', 'mousemove', str(x + width // 2), str(y + height // 2))
 
 
