@@ -27,10 +27,10 @@ class BackupPalette(Palette):
         Palette.__init__(self, _('School backup'))
         self.set_group_id('frame')
         self._keeper = keeper
-        self._confirming = False  # a restore
+        self._asking = None  # what is asked before it is done: restore, code
         self._page = None  # what is shown, so that it is made anew only when that changes
-        self._message = self._progress = self._left = None
-        self._handler = keeper.connect('changed', self.__changed_cb)
+        self._message = self._progress = self._left = self._entry = None
+        keeper.connect('changed', self.__changed_cb)
         self.connect('popup', self.__popup_cb)
         self.connect('popdown', self.__popdown_cb)
         self._show()
@@ -40,10 +40,12 @@ class BackupPalette(Palette):
         if page != self._page:
             self._page = page
             self._box = PaletteMenuBox()
-            self._message = self._progress = self._left = None
+            self._message = self._progress = self._left = self._entry = None
             build()
             self._box.show()
             self.set_content(self._box)
+            if self._entry is not None:
+                self._entry.grab_focus()
         self._fill()
         if self.is_up():
             self._settle()
@@ -69,15 +71,17 @@ class BackupPalette(Palette):
         makes it."""
         keeper = self._keeper
         if keeper.absent:
-            return 'absent', self._build_absent
+            return ('absent',), self._build_absent
         if keeper.job is not None:
             return ('job', keeper.job.get('Cancelable', True)), self._build_job
         if keeper.offers.sign:
             return ('sign', keeper.offers.sign), self._build_sign
+        if self._asking == 'code' and keeper.state() != 'idle':
+            return ('code',), self._build_code
         if keeper.offers.backups:
             return ('offers', str(keeper.offers.backups)), self._build_offers
-        if self._confirming:
-            return 'confirm', self._build_confirm
+        if self._asking == 'restore':
+            return ('restore',), self._build_restore
         return ('state', keeper.state()), self._build_state
 
     def _fill(self):
@@ -95,14 +99,17 @@ class BackupPalette(Palette):
             return words.failure(keeper.absent)
         if keeper.job is not None:
             return words.work(keeper.job.get('Operation', ''), keeper.job.get('Phase', ''))
-        lines = [self._standing()]
-        if keeper.error or keeper.offers.error:
-            lines.append(words.failure(keeper.error or keeper.offers.error))
+        lines = [] if self._page[0] in ('code', 'offers') else [self._standing()]
+        error = keeper.error or keeper.offers.error
+        if error:
+            lines.append(words.failure(error))
         return '\n'.join(lines)
 
     def _standing(self):
         """How things stand."""
         keeper = self._keeper
+        if not keeper.state():
+            return '…'  # nobody has said yet
         if keeper.state() == 'new-server':
             return words.failure(Error('WrongServer', ''))
         if keeper.state() in ('unregistered', 'first-boot') and not keeper.last_backup():
@@ -129,10 +136,11 @@ class BackupPalette(Palette):
         if state == 'idle':
             self._add_separator()
             self._add_item(_('Back up now'), 'transfer-to', self._keeper.back_up)
-            self._add_item(_('Bring my Journal back…'), 'transfer-from', self._confirm, True)
+            self._add_item(_('Bring my Journal back…'), 'transfer-from', self._ask, 'restore')
         elif state in ('unregistered', 'first-boot'):
             self._add_separator()
             self._add_item(_('Register with the school server'), 'list-add', self._keeper.register)
+            self._add_code_item()
 
     def _build_job(self):
         self._message = self._add_label()
@@ -145,11 +153,22 @@ class BackupPalette(Palette):
             self._add_separator()
             self._add_item(_('Cancel'), 'dialog-cancel', self._keeper.cancel)
 
-    def _build_confirm(self):
+    def _build_restore(self):
         self._add_label(_('Bring back what is missing here from the last backup? What is in your Journal now stays.'))
         self._add_separator()
         self._add_item(_('Yes, bring it back'), 'dialog-ok', self._restore)
-        self._add_item(_('No'), 'dialog-cancel', self._confirm, False)
+        self._add_item(_('No'), 'dialog-cancel', self._ask, None)
+
+    def _build_code(self):
+        self._add_label(_('The code that your teacher gave you:'))
+        self._entry = Gtk.Entry()
+        self._entry.set_width_chars(12)
+        self._entry.show()
+        self._box.append_item(self._entry, vertical_padding=0)
+        self._message = self._add_label()
+        self._add_separator()
+        self._add_item(_('Bring my Journal back'), 'dialog-ok', self._try_code)
+        self._add_item(_('Back'), 'go-previous', self._ask, None)
 
     def _build_offers(self):
         offers = self._keeper.offers
@@ -161,11 +180,14 @@ class BackupPalette(Palette):
             else:
                 self._add_item(words.offer(backup), 'computer-xo', offers.accept, backup['account'],
                                color=XoColor(backup['color']))
+        self._message = self._add_label()
         self._add_separator()
         if one:
             self._add_item(_('Yes, bring my Journal back'), 'dialog-ok', offers.accept, offers.backups[0]['account'])
         self._add_item(_('Not now'), 'go-right', offers.dismiss, 'later')
         self._add_item(_('Not me') if one else _('None of them'), 'dialog-cancel', offers.dismiss, 'not-me')
+        if any(backup.get('claim') == 'code' for backup in offers.backups):
+            self._add_code_item()
 
     def _build_sign(self):
         self._add_label(_('Show this to your teacher, who can let you in:'))
@@ -208,17 +230,25 @@ class BackupPalette(Palette):
         item.connect('button-release-event', lambda *event: True)
         self._box.append_item(item)
 
+    def _add_code_item(self):
+        self._add_item(_('I have a code…'), 'toolbar-edit', self._ask, 'code')
+
     def _add_separator(self):
         separator = PaletteMenuItemSeparator()
         self._box.append_item(separator)
         separator.show()
 
-    def _confirm(self, confirming):
-        self._confirming = confirming
+    def _ask(self, question):
+        self._asking = question
         self._show()
 
+    def _try_code(self):
+        code = self._entry.get_text().strip()
+        if code:  # without one, it would ask the teacher
+            self._keeper.offers.accept('', code)
+
     def _restore(self):
-        self._confirming = False
+        self._asking = None
         self._keeper.restore()
 
     def __activate_cb(self, item, action, arguments):
@@ -233,4 +263,4 @@ class BackupPalette(Palette):
         self._keeper.look()
 
     def __popdown_cb(self, palette):
-        self._confirming = False
+        self._asking = None

@@ -8,6 +8,7 @@ failure is told by a notification, and the rest is left as it is.
 """
 
 import logging
+import textwrap
 
 from gi.repository import GLib
 from gi.repository import Gtk
@@ -16,9 +17,17 @@ from xobackup.notify import notify
 from xobackup.words import _
 
 
+# Characters of a line: the panel grows with its text, over the edges of a small screen.
+_WIDTH = 50
+
+
+def fit(text):
+    return textwrap.fill(text, _WIDTH)
+
+
 def say(operator, text):
     """Writes beside the progress bar."""
-    _change(operator, lambda panel: panel._message_label.set_text(text))
+    _change(operator, lambda panel: panel._message_label.set_text(fit(text)))
 
 
 def confirm(operator, text):
@@ -30,7 +39,7 @@ def fail(operator, text):
     """Says why it failed, and lets one try again, or leave."""
     def show(panel):
         panel._progress_bar.hide()
-        panel._show_error_message(text)
+        panel._show_error_message(fit(text))
         panel._view.props.is_cancellable = True
     if not _change(operator, show):
         notify(_('It did not work'), text, 'alarm')

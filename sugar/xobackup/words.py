@@ -127,6 +127,7 @@ def failure(error):
         'NoEntry': _('This entry is not there any more.'),
         'ClaimRefused': _('The school server does not let this laptop in. Please ask your teacher.'),
         'Damaged': _('What the school server keeps is damaged. Please tell your teacher.'),
+        'InvalidArgument': _('This cannot be right. Please look at it again.'),
         'DiskFull': _('The laptop is full. Remove something from the Journal, then try again.'),
         'Busy': _('Another backup or restore is running. Please wait until it is over.'),
         'Cancelled': _('It was cancelled.'),

@@ -3,6 +3,7 @@ package bed
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -10,6 +11,9 @@ import (
 // language makes what a shell needs to speak another language than C: what we say,
 // compiled, and the C library's locale, which Debian makes for those who ask for it.
 func (s *Shell) language(ctx context.Context, sources string) error {
+	if err := os.MkdirAll(s.locales(), 0o700); err != nil {
+		return err
+	}
 	commands := [][]string{{filepath.Join(sources, "../scripts/po.sh"), "compile", s.translations()}}
 	if name, codeset, _ := strings.Cut(s.Options.Lang, "."); name != "C" {
 		commands = append(commands, []string{"localedef", "-i", name, "-f", codeset, filepath.Join(s.locales(), s.Options.Lang)})

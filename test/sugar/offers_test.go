@@ -1,6 +1,7 @@
 package sugar
 
 import (
+	"regexp"
 	"testing"
 
 	"github.com/sugarlabs/xo-backupd/test/bed"
@@ -68,5 +69,21 @@ func TestFrameWhichOne(t *testing.T) {
 	check(t, err)
 	do(t, s, "see ^Back up now")
 	back(t, x, journal)
+	calm(t, s)
+}
+
+// A laptop that nobody knows, in place of a child's own.
+func TestFrameCode(t *testing.T) {
+	xs, x := school(t, "approval"), bed.XOFor(t, bed.Options{})
+	journal := learns(t, x, xs, 7, "José", green)
+	other := bed.XOFor(t, bed.Options{Serial: "SHC00500002", UUID: "5b2e8a3c-9d41-4f6e-8a70-1c0de0500002"})
+	check(t, other.PointAt(xs))
+	s := shellFor(t, other, bed.ShellOptions{Screen: "800x600", Scaling: "100"})
+	do(t, s, "key F6", "click School backup", "click I have a code", "see The code that your teacher", "type 1234 567",
+		"click ^Bring my Journal back$", "see cannot be right", "shoot frame-code", "key ctrl+a")
+	code, err := xs.Run(t.Context(), "code", "SHC00500001")
+	check(t, err)
+	do(t, s, "type "+regexp.MustCompile(`\d{4} \d{4}`).FindString(code), "click ^Bring my Journal back$", "see ^Back up now")
+	back(t, other, journal)
 	calm(t, s)
 }

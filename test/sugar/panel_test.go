@@ -10,10 +10,18 @@ import (
 // alone is a control panel without the frame's icon, which makes backups by itself.
 const alone = "deviceicon/schoolbackup.py"
 
-// atSchool opens the control panel's backup and chooses the school server there.
-func atSchool(way string, steps ...string) []string {
-	return append([]string{"key alt+shift+m", "click ^Backup$", "click " + way, "choose School server", "click ^Continue$"}, steps...)
+const (
+	saves    = "{Save the contents of your Journal}"
+	restores = "{Restore the contents of your Journal}"
+)
+
+// panel opens the control panel's backup, chooses the school server there, and goes
+// on from that.
+func panel(way, school string, steps ...string) []string {
+	return append([]string{"key alt+shift+m", "click ^{Backup}$", "click " + way, "choose " + school, "click ^{Continue}$"}, steps...)
 }
+
+func atSchool(way string, steps ...string) []string { return panel(way, "School server", steps...) }
 
 // leave goes from the control panel's section back home.
 var leave = []string{"click ^Cancel$", "key Escape", "gone ^Backup$"}
@@ -39,7 +47,7 @@ func TestPanelRestores(t *testing.T) {
 		check(t, x.Delete(t.Context(), uid))
 		break
 	}
-	do(t, s, atSchool("Restore the contents", "see will not be emptied", "choose 12 entries", "shoot panel-which", "click ^Continue$",
+	do(t, s, atSchool(restores, "see will not be emptied", "choose 12 entries", "shoot panel-which", "click ^Continue$",
 		"see What is in your Journal now stays", "no emptied", "shoot panel-confirm", "click ^Accept$", "click ^Confirm$",
 		"see Restore realized", "shoot panel-restored")...)
 	after, err := x.ReadJournal(t.Context())
@@ -52,7 +60,7 @@ func TestPanelRestores(t *testing.T) {
 func TestPanelFails(t *testing.T) {
 	x, xs, line := pupil(t, 24)
 	s := shellFor(t, x, bed.ShellOptions{Screen: "800x600", Scaling: "100", Without: alone})
-	do(t, s, atSchool("Restore the contents", "see no backup of this Journal yet", "shoot panel-nothing")...)
+	do(t, s, atSchool(restores, "see no backup of this Journal yet", "shoot panel-nothing")...)
 
 	line.SSH.StandStill(0)
 	began := time.Now()
@@ -64,7 +72,7 @@ func TestPanelFails(t *testing.T) {
 	do(t, s, append([]string{"click ^Retry$", "see no backup of this Journal yet"}, leave...)...)
 
 	reached := line.SSH.StandStill(1 << 20)
-	do(t, s, atSchool("Save the contents", "see Saving your Journal at school")...)
+	do(t, s, atSchool(saves, "see Saving your Journal at school")...)
 	<-reached
 	do(t, s, append([]string{"shoot panel-saving"}, leave...)...)
 	line.SSH.GoOn()
@@ -75,7 +83,7 @@ func TestPanelFails(t *testing.T) {
 	}
 
 	reached = line.SSH.StandStill(1 << 20)
-	do(t, s, atSchool("Save the contents", "see Saving your Journal at school")...)
+	do(t, s, atSchool(saves, "see Saving your Journal at school")...)
 	<-reached
 	check(t, xs.Kill())
 	line.SSH.HangUp()

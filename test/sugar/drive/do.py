@@ -9,8 +9,12 @@
     colour #00A0FF MIN NAME    that many pixels of it are where NAME is
     choose NAME                from the combo box
     shoot FILE                 make a picture
+
+What Sugar says in its own words is looked for in the shell's language: {Backup}.
 """
 
+import gettext
+import re
 import sys
 
 import screen
@@ -44,8 +48,13 @@ DOES = {
     'gone': screen.see_gone, 'no': no, 'colour': colour, 'choose': choose, 'shoot': screen.shoot,
 }
 
+
+def spoken(words):
+    return re.sub(r'{(.*?)}', lambda m: gettext.dgettext('sugar', m.group(1)), words)
+
+
 screen.await_('the shell', screen.shell)
 for step in sys.argv[1:]:
     verb, _, what = step.partition(' ')
     screen.step = step
-    DOES[verb](what)
+    DOES[verb](spoken(what))

@@ -43,8 +43,9 @@ def everything(root=None):
 
 
 def text_of(node):
+    """Its text, wherever the lines break."""
     try:
-        return node.queryText().getText(0, -1)
+        return ' '.join(node.queryText().getText(0, -1).split())
     except Exception:
         return ''
 
@@ -55,7 +56,7 @@ def look(name, role=None):
         try:
             if role is not None and node.getRoleName() != role:
                 continue
-            if re.search(name, node.name or '') or re.search(name, text_of(node)):
+            if re.search(name, ' '.join((node.name or '').split())) or re.search(name, text_of(node)):
                 return node
         except Exception:
             continue

@@ -122,14 +122,13 @@ class Restore(_Operation):
         question = Restore._question
         if not question.wait(_PATIENCE):
             # It goes on. Who tries again waits for the same answer.
-            raise PreConditionsError(_('The school server takes long to answer. Please try again.'))
+            raise PreConditionsError(panel.fit(_('The school server takes long to answer. Please try again.')))
         _check(question)
         options = [_option(snapshot) for snapshot in question.answer[0]]
         if not options:
             _fail(Error('NoSnapshot', ''))
-        raise PreConditionsChoose(_('Which backup shall be brought back? Your Journal will not be emptied: '
-                                    'what is missing in it is added.'),
-                                  {'parameter': 'snapshot', 'options': options})
+        text = _('Which backup shall be brought back? Your Journal will not be emptied: what is missing in it is added.')
+        raise PreConditionsChoose(panel.fit(text), {'parameter': 'snapshot', 'options': options})
 
     def _arguments(self):
         return (self._snapshot,)
@@ -141,7 +140,7 @@ def _check(question):
 
 
 def _fail(error):
-    raise PreConditionsError(words.failure(error))
+    raise PreConditionsError(panel.fit(words.failure(error)))
 
 
 def _option(snapshot):
