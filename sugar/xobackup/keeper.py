@@ -124,7 +124,7 @@ class Keeper(GObject.GObject):
 
     def _follow(self):
         """Follows the job that runs, if there is one."""
-        jobs = self.daemon.get('Jobs', [])
+        jobs = self.daemon.jobs()
         path = jobs[0] if jobs else None
         if path == (self.job and self.job.path):
             return

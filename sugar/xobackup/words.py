@@ -19,8 +19,8 @@ def _translation():
             return gettext.translation(DOMAIN, folder)
         except OSError:
             continue
-        except Exception:
-            logging.exception('backup: a translation is broken')
+        except Exception as e:
+            logging.error('backup: a translation is broken: %s', e)
     return gettext.NullTranslations()
 
 

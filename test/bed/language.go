@@ -26,9 +26,9 @@ func (s *Shell) language(ctx context.Context, sources string) error {
 	return nil
 }
 
-func (s *Shell) translations() string { return filepath.Join(s.XO.Dir, "translations") }
+func (s *Shell) translations() string { return filepath.Join(s.Dir, "translations") }
 
-func (s *Shell) locales() string { return filepath.Join(s.XO.Dir, "locales") }
+func (s *Shell) locales() string { return filepath.Join(s.Dir, "locales") }
 
 // spoken is the environment of a program that speaks the shell's language.
 func (s *Shell) spoken() []string {

@@ -43,6 +43,7 @@ func (o *ShellOptions) defaults() {
 type Shell struct {
 	XO      *XO
 	Options ShellOptions
+	Dir     string // of its own, below the XO's: there may be two shells
 	Display string
 
 	screen, shell *exec.Cmd
@@ -59,7 +60,10 @@ func StartShell(ctx context.Context, x *XO, sources string, o ShellOptions) (_ *
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.log, err = os.Create(filepath.Join(x.Dir, "shell.log")); err != nil {
+	if s.Dir, err = os.MkdirTemp(x.Dir, "shell-"); err != nil {
+		return nil, err
+	}
+	if s.log, err = os.Create(filepath.Join(s.Dir, "shell.log")); err != nil {
 		return nil, err
 	}
 	if err := s.services(ctx); err != nil {
@@ -75,7 +79,7 @@ func StartShell(ctx context.Context, x *XO, sources string, o ShellOptions) (_ *
 	if err != nil {
 		return nil, err
 	}
-	launcher := filepath.Join(x.Dir, "shell.py")
+	launcher := filepath.Join(s.Dir, "shell.py")
 	if err := os.WriteFile(launcher, shellLauncher, 0o600); err != nil {
 		return nil, err
 	}
@@ -137,7 +141,7 @@ func (s *Shell) openScreen(ctx context.Context) error {
 // extensions makes the folder that the shell loads its extensions from: the stock
 // ones, and ours among them.
 func (s *Shell) extensions(sources string) (string, error) {
-	dir := filepath.Join(s.XO.Dir, "extensions")
+	dir := filepath.Join(s.Dir, "extensions")
 	from := []string{"/usr/share/sugar/extensions"}
 	if !s.Options.Plain {
 		from = append(from, filepath.Join(sources, "extensions"))
@@ -214,7 +218,7 @@ func (s *Shell) Shoot(ctx context.Context, file string) error {
 
 // Log is what the shell has said.
 func (s *Shell) Log() string {
-	b, _ := os.ReadFile(filepath.Join(s.XO.Dir, "shell.log"))
+	b, _ := os.ReadFile(filepath.Join(s.Dir, "shell.log"))
 	logs, _ := filepath.Glob(filepath.Join(s.XO.Profile, "logs", "shell.log"))
 	for _, name := range logs {
 		more, _ := os.ReadFile(name)

@@ -54,7 +54,7 @@ func TestFrame(t *testing.T) {
 	x, xs, line := pupil(t, 24)
 	check(t, xs.Kill()) // so that nothing is saved by itself
 	s := shellFor(t, x, bed.ShellOptions{})
-	do(t, s, "key F6", "click School backup", "see Last backup: never", "shoot frame-never")
+	do(t, s, "frame School backup", "see Last backup: never", "shoot frame-never")
 	check(t, xs.Start(t.Context()))
 
 	reached := line.SSH.StandStill(6 << 20)

@@ -22,7 +22,7 @@ func TestLanguages(t *testing.T) {
 			check(t, err)
 			check(t, r.OK())
 			s := shellFor(t, x, bed.ShellOptions{Screen: "800x600", Scaling: "100", Lang: l.lang})
-			do(t, s, "key F6", "click "+l.says[0], "see "+l.says[1], "see "+l.says[2], "shoot frame-"+l.name,
+			do(t, s, "frame "+l.says[0], "see "+l.says[1], "see "+l.says[2], "shoot frame-"+l.name,
 				"click "+l.says[3], "shoot frame-confirm-"+l.name, "key F6")
 			do(t, s, panel(restores, l.says[4], "see "+l.says[5], "shoot panel-which-"+l.name)...)
 			calm(t, s)

@@ -50,7 +50,7 @@ func TestFrameOffers(t *testing.T) {
 	xs, x := school(t, "automatic"), bed.XOFor(t, bed.Options{})
 	journal := learns(t, x, xs, 12, "Amara", red)
 	s := shellFor(t, x, bed.ShellOptions{Screen: "800x600", Scaling: "100"})
-	do(t, s, "key F6", "click School backup", "see Is this you", "see Amara, 12 entries, saved today", "shoot frame-offer",
+	do(t, s, "frame School backup", "see Is this you", "see Amara, 12 entries, saved today", "shoot frame-offer",
 		"click Yes, bring my Journal back", "see ^Back up now")
 	back(t, x, journal)
 	calm(t, s)
@@ -63,7 +63,7 @@ func TestFrameWhichOne(t *testing.T) {
 	check(t, x.Backup().Call("org.laptop.Backup.Dismiss", 0, "not-me").Err)
 	learns(t, x, xs, 3, "Amara", red)
 	s := shellFor(t, x, bed.ShellOptions{})
-	do(t, s, "key F6", "click School backup", "see Which one is you", "see José, 3 entries", "shoot frame-which",
+	do(t, s, "frame School backup", "see Which one is you", "see José, 3 entries", "shoot frame-which",
 		"click Amara, 7 entries", "see Show this to your teacher", "shoot frame-sign")
 	_, err := xs.Run(t.Context(), "approve", "--all", "--for", "1h")
 	check(t, err)
@@ -79,7 +79,7 @@ func TestFrameCode(t *testing.T) {
 	other := bed.XOFor(t, bed.Options{Serial: "SHC00500002", UUID: "5b2e8a3c-9d41-4f6e-8a70-1c0de0500002"})
 	check(t, other.PointAt(xs))
 	s := shellFor(t, other, bed.ShellOptions{Screen: "800x600", Scaling: "100"})
-	do(t, s, "key F6", "click School backup", "click I have a code", "see The code that your teacher", "type 1234 567",
+	do(t, s, "frame School backup", "click I have a code", "see The code that your teacher", "type 1234 567",
 		"click ^Bring my Journal back$", "see cannot be right", "shoot frame-code", "key ctrl+a")
 	code, err := xs.Run(t.Context(), "code", "SHC00500001")
 	check(t, err)

@@ -3,6 +3,7 @@
 package sugar
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,7 +48,7 @@ func startShell(t *testing.T, x *bed.XO, o bed.ShellOptions) *bed.Shell {
 func drive(t *testing.T, s *bed.Shell, script string, args ...string) {
 	t.Helper()
 	cmd := s.Command(t.Context(), "/usr/bin/python3", append([]string{filepath.Join(must(filepath.Abs("drive"))(t), script+".py")}, args...)...)
-	cmd.Env = append(cmd.Env, "SHOTS="+os.Getenv("SHOTS"))
+	cmd.Env = append(cmd.Env, "SHOTS="+os.Getenv("SHOTS"), fmt.Sprint("SHELL_PID=", s.PID()))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
 	}

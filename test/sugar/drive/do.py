@@ -1,6 +1,7 @@
 """Does on the screen what its arguments say, in order:
 
     key F6                     press it
+    frame NAME                 open the frame and click our icon there, which is called so
     click NAME                 what has such a name or text, a regular expression
     hover NAME                 the mouse goes there, and stays
     type TEXT
@@ -16,6 +17,7 @@ What Sugar says in its own words is looked for in the shell's language: {Backup}
 import gettext
 import re
 import sys
+import time
 
 import screen
 
@@ -32,6 +34,17 @@ def colour(arguments):
     screen.await_('enough of %s in %s' % (code, name), enough)
 
 
+def frame(name):
+    def opened():
+        screen.key('F6')  # which a shell that is just starting does not heed
+        end = time.time() + 2
+        while time.time() < end and not screen.look(name):
+            time.sleep(0.1)
+        return screen.look(name)
+    screen.await_(name, opened)
+    screen.click(name)
+
+
 def no(name):
     screen.check(screen.look(name) is None, '%s is there' % name)
 
@@ -44,7 +57,7 @@ def choose(name):
 
 
 DOES = {
-    'key': screen.key, 'click': screen.click, 'hover': screen.hover, 'type': screen.type_, 'see': screen.see,
+    'key': screen.key, 'frame': frame, 'click': screen.click, 'hover': screen.hover, 'type': screen.type_, 'see': screen.see,
     'gone': screen.see_gone, 'no': no, 'colour': colour, 'choose': choose, 'shoot': screen.shoot,
 }
 

@@ -17,9 +17,9 @@ PATIENCE = 20  # seconds that what must happen may take on a slow machine
 
 
 def shell():
-    """The shell's accessible."""
+    """The shell's accessible; there may be another shell on this laptop."""
     for application in pyatspi.Registry.getDesktop(0):
-        if application and application.name == 'jarabe.main':
+        if application and application.get_process_id() == int(os.environ['SHELL_PID']):
             return application
     return None
 

@@ -11,6 +11,7 @@ from xobackup import words
 from xobackup.daemon import Error
 from xobackup.daemon import Job
 from xobackup.daemon import get_daemon
+from xobackup.daemon import typed
 from xobackup.words import _
 
 from .backend_tools import Backend
@@ -144,7 +145,8 @@ def _fail(error):
 
 
 def _option(snapshot):
+    when, entries = typed(snapshot, 'time', 0), typed(snapshot, 'entries', 0)
     return {
-        'description': '%s: %s' % (words.moment(snapshot.get('time', 0)), words.entries(snapshot.get('entries', 0))),
-        'value': snapshot.get('id', ''),
+        'description': '%s: %s' % (words.moment(when), words.entries(entries)),
+        'value': typed(snapshot, 'id', ''),
     }
