@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The frame's icon: how new the school's copy of the Journal is, at a glance."""
 
+from gi.repository import Gio
 from gi.repository import GLib
 
 from sugar3 import profile
@@ -46,7 +47,7 @@ class BackupIcon(TrayIcon):
         self.icon.queue_draw()
 
     def __peace_over_cb(self):
-        self._get_keeper().start()
+        self._get_keeper().start(Gio.NetworkMonitor.get_default())
         return False
 
     def __changed_cb(self, keeper):

@@ -10,7 +10,6 @@ import logging
 import os
 import time
 
-from gi.repository import Gio
 from gi.repository import GLib
 from gi.repository import GObject
 
@@ -54,10 +53,10 @@ class Keeper(GObject.GObject):
         daemon.connect('job-over', self.__job_over_cb)
         self.offers.connect('changed', self._tell)
 
-    def start(self):
-        """From now on backups are asked for."""
-        self._network = Gio.NetworkMonitor.get_default()
-        self._network.connect('network-changed', self.__network_changed_cb)
+    def start(self, network):
+        """From now on backups are asked for. network: a Gio.NetworkMonitor"""
+        self._network = network
+        network.connect('network-changed', self.__network_changed_cb)
         GLib.timeout_add_seconds(_HOUR, self.__hour_cb)
         self.attempt('schedule')
 
@@ -185,7 +184,8 @@ def _tell_restored(result, error):
     if result == 'done':
         notify.notify(_('Your Journal is back'), _('What the school kept for you is in your Journal again.'))
     elif result == 'partial':
-        notify.notify(_('Your Journal is back'), _('Not everything could be brought back. Please tell your teacher.'), 'old')
+        notify.notify(_('Your Journal is back'),
+                      _('Not everything could be brought back. Please tell your teacher.'), 'old')
     elif result == 'failed':
         notify.notify(_('Your Journal is not back yet'), words.failure(error), 'alarm')
 

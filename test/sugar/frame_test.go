@@ -3,6 +3,7 @@ package sugar
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -119,4 +120,13 @@ func TestFrameMoods(t *testing.T) {
 	}
 	do(t, s, "click School backup", "click Back up now", "see not in reach", "shoot frame-failed", "key F6", "shoot frame-warned")
 	calm(t, s)
+}
+
+// When backups are asked for, and what is told, see drive/keeper.py.
+func TestKeeper(t *testing.T) {
+	cmd := exec.Command("/usr/bin/python3", "-B", "drive/keeper.py")
+	cmd.Env = append(os.Environ(), "LANGUAGE=C", "LC_ALL=C.UTF-8", "XDG_CACHE_HOME="+t.TempDir(), "PYTHONPATH="+must(filepath.Abs("../../sugar"))(t))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }
