@@ -25,8 +25,8 @@ _DAY = 24 * _HOUR
 OLD = 3 * _DAY
 ALARM = 7 * _DAY
 
-# A network that comes is told of several times, and takes a moment to be of use.
-_SETTLES = 5
+# A network that comes is told of several times, and takes a moment to be of use: ms.
+_SETTLES = 5000
 
 
 class Keeper(GObject.GObject):
@@ -35,6 +35,7 @@ class Keeper(GObject.GObject):
     job: the one that runs, or None.
     absent: why the daemon does not answer, or None.
     error: why what somebody asked for last came to nothing, or None.
+    waiting: somebody has asked for something, and the daemon has not said yet.
     """
 
     changed = GObject.Signal('changed')
@@ -46,12 +47,15 @@ class Keeper(GObject.GObject):
         self.job = None
         self.absent = None
         self.error = None
+        self.waiting = False
         self._asked = None  # the job that somebody asked for
+        self._ended = None  # the last one that was followed to its end: who crashed has not said so
         self._network = None
         self._coming = 0
         daemon.connect('changed', self.__daemon_changed_cb)
         daemon.connect('job-over', self.__job_over_cb)
         self.offers.connect('changed', self._tell)
+        self.offers.connect('let-in', lambda offers: self.restore())
 
     def start(self, network):
         """From now on backups are asked for. network: a Gio.NetworkMonitor"""
@@ -101,37 +105,40 @@ class Keeper(GObject.GObject):
 
     def register(self):
         """Makes this laptop known, and saves the Journal at once."""
-        self._answered()
-        self.daemon.call('Register', (), self.back_up, self._answered)
+        self._wait()
+        self.daemon.call('Register', (), self.back_up, self._failed)
 
     def cancel(self):
         if self.job is not None:
             self.job.cancel()
 
     def _ask(self, method, arguments=()):
-        def begun(path):
-            self._asked = path
-        self._answered()
-        self.daemon.call(method, arguments, begun, self._answered)
+        self._wait()
+        self.daemon.call(method, arguments, self._begun, self._failed)
 
-    def _answered(self, error=None):
-        self.error = error
+    def _wait(self):
+        self.waiting, self.error = True, None
+        self._tell()
+
+    def _begun(self, path):
+        self.waiting, self._asked = False, path
+        self._follow(path)
+        self._tell()
+
+    def _failed(self, error):
+        self.waiting, self.error = False, error
         self._tell()
 
     def _tell(self, *arguments):
         self.changed.emit()
 
-    def _follow(self):
-        """Follows the job that runs, if there is one."""
-        jobs = self.daemon.jobs()
-        path = jobs[0] if jobs else None
-        if path == (self.job and self.job.path):
+    def _follow(self, path):
+        """Follows a job to its end, once."""
+        if path in (self._ended, self.job and self.job.path):
             return
-        self.job = None
-        if path is not None:
-            self.job = Job(self.daemon, path)
-            self.job.connect('progress', self._tell)
-            self.job.connect('over', self.__over_cb)
+        self.job = Job(self.daemon, path)
+        self.job.connect('progress', self._tell)
+        self.job.connect('over', self.__over_cb)
 
     def _warn(self):
         """Says once a week that nothing has been saved for a week."""
@@ -144,7 +151,8 @@ class Keeper(GObject.GObject):
 
     def __daemon_changed_cb(self, daemon):
         self.absent = None
-        self._follow()
+        for path in daemon.jobs()[:1]:
+            self._follow(path)
         self._tell()
 
     def __absent_cb(self, error):
@@ -152,22 +160,22 @@ class Keeper(GObject.GObject):
         self._tell()
 
     def __over_cb(self, job, result, error_name, message):
+        self._ended = job.path
         if job is self.job:
             self.job = None
-            self._tell()
+        if job.path == self._asked and result == 'failed':
+            self.error = Error(error_name, message)
+        self._tell()
 
     def __job_over_cb(self, daemon, path, operation, result, error_name, message):
-        error = Error(error_name.rpartition('.')[2], message)
-        if path == self._asked:
-            self._answered(error if result == 'failed' else None)
         if operation == 'restore':
-            _tell_restored(result, error)
+            _tell_restored(result, Error(error_name.rpartition('.')[2], message))
         elif operation == 'backup' and result == 'failed':
             self._warn()
 
     def __network_changed_cb(self, monitor, available):
         if available and not self._coming:
-            self._coming = GLib.timeout_add_seconds(_SETTLES, self.__network_here_cb)
+            self._coming = GLib.timeout_add(_SETTLES, self.__network_here_cb)
 
     def __network_here_cb(self):
         self._coming = 0

@@ -22,6 +22,8 @@ class Offers(GObject.GObject):
     """
 
     changed = GObject.Signal('changed')
+    # This laptop was let in as somebody here has asked: the Journal is to be brought back.
+    let_in = GObject.Signal('let-in')
 
     def __init__(self, daemon):
         GObject.GObject.__init__(self)
@@ -32,6 +34,10 @@ class Offers(GObject.GObject):
         self._accepted = False  # somebody said yes here, and it is still to be brought back
         self._looked = None
         daemon.connect('claim-changed', self.__claim_changed_cb)
+
+    def waiting(self):
+        """Whether somebody has said yes, and the school server has not answered yet."""
+        return self._accepted and self.sign is None
 
     def look(self):
         """Asks what there is, where nobody has said yet whose laptop this is, or what
@@ -73,9 +79,9 @@ class Offers(GObject.GObject):
 
     def _let_in(self):
         """Once: it is told by the answer and by a signal."""
-        if self._accepted:
-            self._accepted = False
-            self._daemon.call('Restore', ('',), None, self._refused)
+        accepted, self._accepted = self._accepted, False
+        if accepted:
+            self.let_in.emit()
         self._set(backups=[])
 
     def _set(self, backups=None, sign=None, error=None):

@@ -78,6 +78,8 @@ class BackupPalette(Palette):
             return ('sign', keeper.offers.sign), self._build_sign
         if self._asking == 'code' and keeper.state() != 'idle':
             return ('code',), self._build_code
+        if keeper.waiting or keeper.offers.waiting():
+            return ('waiting',), self._build_waiting
         if keeper.offers.backups:
             return ('offers', str(keeper.offers.backups)), self._build_offers
         if self._asking == 'restore':
@@ -99,6 +101,8 @@ class BackupPalette(Palette):
             return words.failure(keeper.absent)
         if keeper.job is not None:
             return words.work(keeper.job.get('Operation', ''), keeper.job.get('Phase', ''))
+        if keeper.waiting or keeper.offers.waiting():
+            return words.work('', '')
         lines = [] if self._page[0] in ('code', 'offers') else [self._standing()]
         error = keeper.error or keeper.offers.error
         if error:
@@ -129,6 +133,9 @@ class BackupPalette(Palette):
     def _build_absent(self):
         self._message = self._add_label()
         self._add_item(_('Try again'), 'view-refresh', self._keeper.look)
+
+    def _build_waiting(self):
+        self._message = self._add_label()
 
     def _build_state(self):
         self._message = self._add_label()

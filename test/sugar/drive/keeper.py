@@ -48,8 +48,8 @@ class Network(GObject.GObject):
 
 
 def settle():
-    """Lets what is due within a second happen: GLib's seconds are not exact."""
-    end = time.time() + 1.1
+    """Lets what is due happen."""
+    end = time.time() + 0.1
     while time.time() < end:
         GLib.MainContext.default().iteration(False)
         time.sleep(0.01)
