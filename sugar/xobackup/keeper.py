@@ -49,6 +49,7 @@ class Keeper(GObject.GObject):
         self.error = None
         self.waiting = False
         self._asked = None  # the job that somebody asked for
+        self._next = None  # what was asked for while another job ran
         self._ended = None  # the last one that was followed to its end: who crashed has not said so
         self._network = None
         self._coming = 0
@@ -75,7 +76,7 @@ class Keeper(GObject.GObject):
     def attempt(self, trigger):
         """Asks for a backup that nobody waits for."""
         def heard():
-            if self.state() == 'idle':
+            if self.state() == 'idle' and not self.offers.open():
                 self.daemon.call('BackupWithOptions', ({'trigger': GLib.Variant('s', trigger)},))
         self.look(heard)
 
@@ -109,12 +110,19 @@ class Keeper(GObject.GObject):
         self.daemon.call('Register', (), self.back_up, self._failed)
 
     def cancel(self):
+        self.waiting, self._next = False, None
         if self.job is not None:
             self.job.cancel()
 
     def _ask(self, method, arguments=()):
+        """Begins a job; when the one that runs is over, if there is one."""
+        def failed(error):
+            if error.name == 'Busy' and self.job is not None:
+                self._next = method, arguments
+            else:
+                self._failed(error)
         self._wait()
-        self.daemon.call(method, arguments, self._begun, self._failed)
+        self.daemon.call(method, arguments, self._begun, failed)
 
     def _wait(self):
         self.waiting, self.error = True, None
@@ -165,7 +173,11 @@ class Keeper(GObject.GObject):
             self.job = None
         if job.path == self._asked and result == 'failed':
             self.error = Error(error_name, message)
-        self._tell()
+        if self._next is not None:
+            (method, arguments), self._next = self._next, None
+            self._ask(method, arguments)
+        else:
+            self._tell()
 
     def __job_over_cb(self, daemon, path, operation, result, error_name, message):
         if operation == 'restore':

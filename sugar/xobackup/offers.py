@@ -39,12 +39,16 @@ class Offers(GObject.GObject):
         """Whether somebody has said yes, and the school server has not answered yet."""
         return self._accepted and self.sign is None
 
+    def open(self):
+        """Whether it is still to be said, or done, whose Journal this is."""
+        return bool(self.backups) or self.sign is not None or self._accepted
+
     def look(self):
         """Asks what there is, where nobody has said yet whose laptop this is, or what
         was let in may not have been brought back."""
         state = self._daemon.get('State', '')
-        open_ = state == 'first-boot' or state == 'idle' and not self._daemon.get('LastBackup', 0)
-        if not open_ or self.sign is not None or self._accepted:
+        unanswered = state == 'first-boot' or state == 'idle' and not self._daemon.get('LastBackup', 0)
+        if not unanswered or self.sign is not None or self._accepted:
             return
         if self._looked is not None and time.monotonic() - self._looked < _RARELY:
             return

@@ -261,6 +261,7 @@ class BackupPalette(Palette):
     def __activate_cb(self, item, action, arguments):
         """The palette stays, wherever the mouse goes, and shows what comes of it."""
         self.props.invoker.locked = True
+        self.on_enter()  # it may have been going away
         action(*arguments)
 
     def __changed_cb(self, keeper):

@@ -52,6 +52,7 @@ func calm(t *testing.T, s *bed.Shell) {
 }
 
 func TestFrame(t *testing.T) {
+	t.Parallel()
 	x, xs, line := pupil(t, 24)
 	check(t, xs.Kill()) // so that nothing is saved by itself
 	s := shellFor(t, x, bed.ShellOptions{})
@@ -100,6 +101,7 @@ func lastBackup(t *testing.T, x *bed.XO, at time.Time) {
 
 // The older the last backup, the emptier the icon, and the more it says.
 func TestFrameMoods(t *testing.T) {
+	t.Parallel()
 	x, xs, _ := pupil(t, 1)
 	check(t, x.PointAt(xs))
 	check(t, xs.Kill()) // nothing is saved meanwhile
@@ -124,6 +126,7 @@ func TestFrameMoods(t *testing.T) {
 
 // When backups are asked for, and what is told, see drive/keeper.py.
 func TestKeeper(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command("/usr/bin/python3", "-B", "drive/keeper.py")
 	cmd.Env = append(os.Environ(), "LANGUAGE=C", "LC_ALL=C.UTF-8", "XDG_CACHE_HOME="+t.TempDir(), "PYTHONPATH="+must(filepath.Abs("../../sugar"))(t))
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -9,6 +9,7 @@ import (
 // A child reads its own language; where nobody has translated it yet, English, in its
 // own direction.
 func TestLanguages(t *testing.T) {
+	t.Parallel()
 	for _, l := range []struct {
 		lang, name string
 		says       []string // the icon, the last backup, now, back, the panel's backend, its choice
@@ -17,6 +18,7 @@ func TestLanguages(t *testing.T) {
 		{"ar_EG.UTF-8", "ar", []string{"School backup", "Last backup: today at", "Back up now", "Bring my Journal back", "School server", "Which backup"}},
 	} {
 		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
 			x, _, _ := pupil(t, 4)
 			r, err := x.Job(t.Context(), "Backup")
 			check(t, err)

@@ -47,6 +47,7 @@ func back(t *testing.T, x *bed.XO, before bed.Journal) {
 }
 
 func TestFrameOffers(t *testing.T) {
+	t.Parallel()
 	xs, x := school(t, "automatic"), bed.XOFor(t, bed.Options{})
 	journal := learns(t, x, xs, 12, "Amara", red)
 	s := shellFor(t, x, bed.ShellOptions{Screen: "800x600", Scaling: "100"})
@@ -58,6 +59,7 @@ func TestFrameOffers(t *testing.T) {
 
 // Two children have had this laptop. The school lets in whom a teacher lets in.
 func TestFrameWhichOne(t *testing.T) {
+	t.Parallel()
 	xs, x := school(t, "approval"), bed.XOFor(t, bed.Options{})
 	journal := learns(t, x, xs, 7, "José", green)
 	check(t, x.Backup().Call("org.laptop.Backup.Dismiss", 0, "not-me").Err)
@@ -74,6 +76,7 @@ func TestFrameWhichOne(t *testing.T) {
 
 // A laptop that nobody knows, in place of a child's own.
 func TestFrameCode(t *testing.T) {
+	t.Parallel()
 	xs, x := school(t, "approval"), bed.XOFor(t, bed.Options{})
 	journal := learns(t, x, xs, 7, "José", green)
 	other := bed.XOFor(t, bed.Options{Serial: "SHC00500002", UUID: "5b2e8a3c-9d41-4f6e-8a70-1c0de0500002"})

@@ -26,6 +26,7 @@ func atSchool(way string, steps ...string) []string { return panel(way, "School 
 var leave = []string{"click ^Cancel$", "key Escape", "gone ^Backup$"}
 
 func TestPanel(t *testing.T) {
+	t.Parallel()
 	x, _, _ := pupil(t, 12)
 	s := shellFor(t, x, bed.ShellOptions{Without: alone})
 	do(t, s, "key alt+shift+m", "click ^Backup$", "shoot panel-backup", "click Save the contents", "shoot panel-where",
@@ -35,6 +36,7 @@ func TestPanel(t *testing.T) {
 
 // What is missing comes back, and nothing is emptied, whatever Sugar says of others.
 func TestPanelRestores(t *testing.T) {
+	t.Parallel()
 	x, _, _ := pupil(t, 12)
 	r, err := x.Job(t.Context(), "Backup")
 	check(t, err)
@@ -57,6 +59,7 @@ func TestPanelRestores(t *testing.T) {
 
 // Sugar has no way to show a failure: it would say "Operation started" for ever.
 func TestPanelFails(t *testing.T) {
+	t.Parallel()
 	x, xs, line := pupil(t, 24)
 	s := shellFor(t, x, bed.ShellOptions{Screen: "800x600", Scaling: "100", Without: alone})
 	do(t, s, atSchool(restores, "see no backup of this Journal yet", "shoot panel-nothing")...)

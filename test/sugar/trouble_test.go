@@ -16,6 +16,7 @@ import (
 // Whatever becomes of the daemon, the shell says so, and goes on.
 
 func TestNoDaemon(t *testing.T) {
+	t.Parallel()
 	x := bed.XOFor(t, bed.Options{Binaries: bed.Binaries{Daemon: "/bin/false"}})
 	noColour(t, x)
 	s := shellFor(t, x, bed.ShellOptions{})
@@ -31,6 +32,7 @@ func noColour(t *testing.T, x *bed.XO) {
 }
 
 func TestDaemonCrashes(t *testing.T) {
+	t.Parallel()
 	x, xs, line := pupil(t, 24)
 	check(t, xs.Kill())
 	s := shellFor(t, x, bed.ShellOptions{})
@@ -48,6 +50,7 @@ func TestDaemonCrashes(t *testing.T) {
 
 // A daemon that answers nothing at all does not take the shell with it.
 func TestDaemonHangs(t *testing.T) {
+	t.Parallel()
 	x, _, _ := pupil(t, 1)
 	s := shellFor(t, x, bed.ShellOptions{Without: alone})
 	pid, err := x.ServicePID(t.Context(), bed.BackupName)
@@ -86,6 +89,7 @@ var oddities = []map[string]dbus.Variant{
 }
 
 func TestDaemonUpgraded(t *testing.T) {
+	t.Parallel()
 	x, _, _ := pupil(t, 1)
 	s := shellFor(t, x, bed.ShellOptions{})
 	do(t, s, "frame School backup", "see Back up now")
@@ -113,6 +117,7 @@ func TestDaemonUpgraded(t *testing.T) {
 }
 
 func TestTwoShells(t *testing.T) {
+	t.Parallel()
 	x, _, _ := pupil(t, 4)
 	a := shellFor(t, x, bed.ShellOptions{})
 	b := startShell(t, x, bed.ShellOptions{})
@@ -124,6 +129,7 @@ func TestTwoShells(t *testing.T) {
 
 // A translation that is broken is as good as none.
 func TestBrokenTranslation(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	mo := filepath.Join(dir, "es", "LC_MESSAGES", "xo-backupd.mo")
 	check(t, os.MkdirAll(filepath.Dir(mo), 0o700))

@@ -24,6 +24,7 @@ class Daemon(GObject.GObject):
         GObject.GObject.__init__(self)
         self.properties = properties
         self.calls = []
+        self.failed = []
         self.absent = None
 
     def get(self, name, default):
@@ -40,6 +41,7 @@ class Daemon(GObject.GObject):
         done()
 
     def call(self, method, arguments=(), done=None, failed=None):
+        self.failed.append(failed)
         self.calls.append((method,) + tuple(a['trigger'].unpack() if isinstance(a, dict) else a for a in arguments))
 
 
@@ -77,6 +79,29 @@ def looks_for_offers_rarely():
     settle()
     k.look()
     assert daemon.calls == [('FindBackups',)], daemon.calls
+
+
+def brings_back_once_it_can():
+    """A backup that began by itself does not keep a child from its Journal."""
+    daemon = Daemon(State='idle')
+    k = keeper.Keeper(daemon)
+    k.offers.accept('SHC1')
+    k.attempt('schedule')  # not now
+    k.offers._claimed('granted', '')
+    daemon.claim_changed.emit('SHC1', 'granted')
+    assert daemon.calls == [('Claim', 'SHC1', ''), ('Restore', '')], daemon.calls
+    k.job = Job('/1')
+    daemon.failed[-1](Error('Busy', ''))
+    assert k.waiting and k.error is None
+    k._Keeper__over_cb(k.job, 'done', '', '')
+    assert daemon.calls[2:] == [('Restore', '')], daemon.calls
+    daemon.failed[-1](Error('ServerUnavailable', ''))
+    assert not k.waiting and k.error.name == 'ServerUnavailable'
+
+
+class Job(object):
+    def __init__(self, path):
+        self.path = path
 
 
 def grows_anxious_by_degrees():
@@ -118,5 +143,6 @@ def tells_seldom():
 
 asks_when_a_network_comes()
 looks_for_offers_rarely()
+brings_back_once_it_can()
 grows_anxious_by_degrees()
 tells_seldom()
