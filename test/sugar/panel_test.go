@@ -17,7 +17,7 @@ const (
 // panel opens the control panel's backup, chooses the school server there, and goes
 // on from that.
 func panel(way, school string, steps ...string) []string {
-	return append([]string{"key alt+shift+m", "click ^{Backup}$", "click " + way, "choose " + school, "click ^{Continue}$"}, steps...)
+	return append([]string{"panel ^{Backup}$", "click " + way, "choose " + school, "click ^{Continue}$"}, steps...)
 }
 
 func atSchool(way string, steps ...string) []string { return panel(way, "School server", steps...) }
@@ -29,7 +29,7 @@ func TestPanel(t *testing.T) {
 	t.Parallel()
 	x, _, _ := pupil(t, 12)
 	s := shellFor(t, x, bed.ShellOptions{Without: alone})
-	do(t, s, "key alt+shift+m", "click ^Backup$", "shoot panel-backup", "click Save the contents", "shoot panel-where",
+	do(t, s, "panel ^{Backup}$", "shoot panel-backup", "click Save the contents", "shoot panel-where",
 		"choose School server", "click ^Continue$", "see Backup finished", "shoot panel-saved")
 	calm(t, s)
 }

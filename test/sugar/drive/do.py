@@ -1,9 +1,9 @@
 """Does on the screen what its arguments say, in order:
 
     key F6                     press it
-    frame NAME                 open the frame and click our icon there, which is called so
+    frame NAME                 open the frame, and click that there
+    panel NAME                 open the control panel, and click that there
     click NAME                 what has such a name or text, a regular expression
-    hover NAME                 the mouse goes there, and stays
     type TEXT
     see NAME, gone NAME        wait for it
     no NAME                    it is not there now
@@ -34,10 +34,12 @@ def colour(arguments):
     screen.await_('enough of %s in %s' % (code, name), enough)
 
 
-def frame(name):
+def insist(key, name):
+    """Presses a key until there is what it opens: a shell that is just starting does not
+    heed it."""
     def opened():
-        screen.key('F6')  # which a shell that is just starting does not heed
-        end = time.time() + 2
+        screen.key(key)
+        end = time.time() + 3
         while time.time() < end and not screen.look(name):
             time.sleep(0.1)
         return screen.look(name)
@@ -57,8 +59,9 @@ def choose(name):
 
 
 DOES = {
-    'key': screen.key, 'frame': frame, 'click': screen.click, 'hover': screen.hover, 'type': screen.type_, 'see': screen.see,
-    'gone': screen.see_gone, 'no': no, 'colour': colour, 'choose': choose, 'shoot': screen.shoot,
+    'key': screen.key, 'frame': lambda name: insist('F6', name), 'panel': lambda name: insist('alt+shift+m', name),
+    'click': screen.click, 'type': screen.type_, 'see': screen.see, 'gone': screen.see_gone, 'no': no,
+    'colour': colour, 'choose': choose, 'shoot': screen.shoot,
 }
 
 

@@ -97,20 +97,20 @@ def box(node):
     return e.x, e.y, e.width, e.height
 
 
-def still(node):
+def still(name, role=None):
     """Where something is once it has stopped moving, as the frame does when it opens."""
-    before = None
-    while before != box(node):
-        before = box(node)
-        time.sleep(0.05)
-    return before
+    before = now = None
+    end = time.time() + PATIENCE
+    while time.time() < end and (now is None or now != before or min(now) < 0):
+        before = now
+        now = box(name if not isinstance(name, str) else see(name, role))
+        time.sleep(0.03)
+    return now
 
 
 def click(name, role=None, button=1):
-    node = name if not isinstance(name, str) else see(name, role)
-    x, y, width, height = still(node)
+    x, y, width, height = still(name, role)
     point(x + width // 2, y + height // 2, button)
-    return node
 
 
 def point(x, y, button=1):
@@ -118,7 +118,7 @@ def point(x, y, button=1):
 
 
 def hover(name, role=None):
-    x, y, width, height = still(see(name, role))
+    x, y, width, height = still(name, role)
     run('xdotool', 'mousemove', str(x + width // 2), str(y + height // 2))
 
 
