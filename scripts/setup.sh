@@ -9,6 +9,7 @@ packages=(
 	python3-dbus python3-gi dbus dbus-x11 libglib2.0-bin
 	sugar-themes sugar-icon-theme telepathy-mission-control-5 metacity   # Sugar's shell, on a screen that nobody sees
 	xvfb xauth xdotool x11-apps imagemagick at-spi2-core python3-pyatspi fonts-dejavu-core
+	gettext locales                # Sugar's extensions in other languages
 	rsync openssh-client openssh-server   # the stock programs that we must get along with, and that we measure ourselves against
 	e2fsprogs xfsprogs             # power cuts, and a disk for the benchmark
 	strace procps file

@@ -31,6 +31,13 @@ _SIGNATURES = {
     'FindBackups': '()', 'Claim': '(ss)', 'Dismiss': '(s)', 'Cancel': '(o)', 'Wait': '(o)',
 }
 
+# What they answer, where that is used. A daemon that was upgraded under the shell, and
+# answers anything else, is as good as absent.
+_ANSWERS = {
+    'Backup': '(o)', 'BackupWithOptions': '(o)', 'Restore': '(o)', 'RestoreWithOptions': '(o)', 'RestoreEntry': '(o)',
+    'ListSnapshots': '(aa{sv})', 'FindBackups': '(aa{sv})', 'Claim': '(ss)', 'Wait': '(sss)', 'GetAll': '(a{sv})',
+}
+
 # Milliseconds; what asks the school server is answered within 20 s.
 _PATIENCE = 30000
 _FOREVER = GLib.MAXINT32
@@ -79,16 +86,29 @@ class Daemon(GObject.GObject):
         except GLib.Error as e:
             logging.error('backup: no session bus: %s', e)
             return
-        self._listen(_PROPERTIES, 'PropertiesChanged', self.__properties_changed_cb)
-        self._listen(INTERFACE, 'JobRemoved', self.__job_removed_cb)
-        self._listen(INTERFACE, 'ClaimChanged', self.__claim_changed_cb)
+        self.listen(PATH, _PROPERTIES, 'PropertiesChanged', '(sa{sv}as)', self.__properties_changed_cb)
+        self.listen(PATH, INTERFACE, 'JobRemoved', '(ossss)', self.job_over.emit)
+        self.listen(PATH, INTERFACE, 'ClaimChanged', '(ss)', self.claim_changed.emit)
 
-    def _listen(self, interface, signal, callback):
-        self._bus.signal_subscribe(NAME, interface, signal, PATH, None, Gio.DBusSignalFlags.NONE, callback)
+    def listen(self, path, interface, signal, kind, callback):
+        """Calls back with what a signal tells, if it is of that kind. Answers what
+        unlisten takes."""
+        def heard(bus, sender, path, interface, signal, parameters):
+            if parameters.get_type_string() == kind:
+                callback(*parameters.unpack())
+        return self._bus.signal_subscribe(NAME, interface, signal, path, None, Gio.DBusSignalFlags.NONE, heard)
 
-    def get(self, name, default=None):
-        """A property as it was last heard of."""
-        return self.properties.get(name, default)
+    def unlisten(self, listener):
+        self._bus.signal_unsubscribe(listener)
+
+    def get(self, name, default):
+        """A property as it was last heard of; default where it is not known, or is
+        not what it was when this was written."""
+        return typed(self.properties, name, default)
+
+    def jobs(self):
+        """The paths of those that run."""
+        return [path for path in self.get('Jobs', []) if isinstance(path, str) and GLib.Variant.is_object_path(path)]
 
     def refresh(self, done=None, failed=None):
         """Asks for all properties, which starts the daemon where it does not run."""
@@ -97,6 +117,10 @@ class Daemon(GObject.GObject):
             self.changed.emit()
             _tell(done)
         self.ask(PATH, _PROPERTIES, 'GetAll', GLib.Variant('(s)', (INTERFACE,)), answered, failed)
+
+    def question(self, method, arguments=()):
+        """Calls a method whose answer somebody is going to wait for; see Question."""
+        return Question(self._bus, method, arguments)
 
     def call(self, method, arguments=(), done=None, failed=None, forever=False):
         """Calls a method of org.laptop.Backup. forever: it is answered when it is
@@ -120,19 +144,56 @@ class Daemon(GObject.GObject):
                 return
             _tell(done, *answer)
 
-        self._bus.call(NAME, path, interface, method, arguments, None, Gio.DBusCallFlags.NONE, patience, None, answered)
+        self._bus.call(NAME, path, interface, method, arguments, _answer(method), Gio.DBusCallFlags.NONE, patience,
+                       None, answered)
 
-    def __properties_changed_cb(self, bus, sender, path, interface, signal, parameters):
-        interface, changed, gone_ = parameters.unpack()
+    def __properties_changed_cb(self, interface, changed, gone_):
         if interface == INTERFACE:
             self.properties.update(changed)
             self.changed.emit()
 
-    def __job_removed_cb(self, bus, sender, path, interface, signal, parameters):
-        self.job_over.emit(*parameters.unpack())
 
-    def __claim_changed_cb(self, bus, sender, path, interface, signal, parameters):
-        self.claim_changed.emit(*parameters.unpack())
+class Question(object):
+    """A call whose answer can be waited for, though not for long: for where Sugar
+    itself does not wait.
+
+    It is answered in a main context of its own, so that nothing else of the shell
+    runs meanwhile. One that takes longer goes on: it may be waited for again.
+    """
+
+    def __init__(self, bus, method, arguments):
+        self.answer = None
+        self.error = None
+        self._context = GLib.MainContext()
+        if bus is None:
+            self.error = Error('Absent', '')
+            return
+        self._context.push_thread_default()
+        try:
+            bus.call(NAME, PATH, INTERFACE, method, GLib.Variant(_SIGNATURES[method], arguments), _answer(method),
+                     Gio.DBusCallFlags.NONE, _PATIENCE, None, self.__answered_cb)
+        finally:
+            self._context.pop_thread_default()
+
+    def over(self):
+        return self.answer is not None or self.error is not None
+
+    def wait(self, seconds):
+        """Waits that long at most, and tells whether it is over."""
+        late = []
+        alarm = GLib.timeout_source_new(int(seconds * 1000))
+        alarm.set_callback(lambda *arguments: late.append(True))
+        alarm.attach(self._context)
+        while not self.over() and not late:
+            self._context.iteration(True)
+        alarm.destroy()
+        return self.over()
+
+    def __answered_cb(self, bus, result):
+        try:
+            self.answer = bus.call_finish(result).unpack()
+        except GLib.Error as e:
+            self.error = _error(e)
 
 
 class Job(GObject.GObject):
@@ -151,20 +212,24 @@ class Job(GObject.GObject):
         self.properties = {}
         self._daemon = daemon
         self._ended = False
-        self._subscription = daemon._bus.signal_subscribe(
-            NAME, _PROPERTIES, 'PropertiesChanged', path, None, Gio.DBusSignalFlags.NONE, self.__properties_changed_cb)
+        self._listener = daemon.listen(path, _PROPERTIES, 'PropertiesChanged', '(sa{sv}as)',
+                                       self.__properties_changed_cb)
         daemon.ask(path, _PROPERTIES, 'GetAll', GLib.Variant('(s)', (JOB_INTERFACE,)), self._heard)
         self._wait(tries=3)
 
+    def get(self, name, default):
+        """A property as it was last heard of, as Daemon.get."""
+        return typed(self.properties, name, default)
+
     def fraction(self):
         """How much is done, 0 to 1, or None where nobody can tell."""
-        if not self.properties.get('ProgressValid'):
+        if not self.get('ProgressValid', False):
             return None
-        return min(max(self.properties.get('Progress', 0.0), 0.0), 1.0)
+        return min(max(self.get('Progress', 0.0), 0.0), 1.0)
 
     def seconds_left(self):
         """How long it still takes, or None where nobody can tell."""
-        end = self.properties.get('ExpectedEndTime', 0)
+        end = self.get('ExpectedEndTime', 0)
         if not end:
             return None
         return max(end / 1e6 - GLib.get_real_time() / 1e6, 0)
@@ -189,7 +254,7 @@ class Job(GObject.GObject):
         if self._ended:
             return
         self._ended = True
-        self._daemon._bus.signal_unsubscribe(self._subscription)
+        self._daemon.unlisten(self._listener)
         self.over.emit(result, error_name, message)
 
     def _heard(self, properties):
@@ -197,8 +262,7 @@ class Job(GObject.GObject):
         if not self._ended:
             self.progress.emit()
 
-    def __properties_changed_cb(self, bus, sender, path, interface, signal, parameters):
-        interface, changed, gone_ = parameters.unpack()
+    def __properties_changed_cb(self, interface, changed, gone_):
         if interface == JOB_INTERFACE:
             self._heard(changed)
 
@@ -212,6 +276,16 @@ def get_daemon():
     if _daemon is None:
         _daemon = Daemon()
     return _daemon
+
+
+def _answer(method):
+    return GLib.VariantType(_ANSWERS[method]) if method in _ANSWERS else None
+
+
+def typed(properties, name, default):
+    """One of what the daemon tells; default where it does not, or something else."""
+    value = properties.get(name, default)
+    return value if isinstance(value, type(default)) else default
 
 
 def _tell(callback, *arguments):

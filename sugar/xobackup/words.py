@@ -19,8 +19,8 @@ def _translation():
             return gettext.translation(DOMAIN, folder)
         except OSError:
             continue
-        except Exception:
-            logging.exception('backup: a translation is broken')
+        except Exception as e:
+            logging.error('backup: a translation is broken: %s', e)
     return gettext.NullTranslations()
 
 
@@ -44,15 +44,37 @@ def when(seconds):
     """A day in words: 'today at 14:30', 'on Tuesday', 'on 2026-11-23'."""
     if not seconds:
         return _('never')
-    then, now = time.localtime(seconds), time.localtime()
-    days = (_noon(now) - _noon(then)) // 86400
+    if _days_ago(seconds) == 0:
+        return _('today at %s') % time.strftime('%H:%M', _local(seconds))
+    return day(seconds)
+
+
+def day(seconds):
+    """A day alone: 'today', 'on Tuesday'."""
+    then, days = _local(seconds), _days_ago(seconds)
     if days == 0:
-        return _('today at %s') % time.strftime('%H:%M', then)
+        return _('today')
     if days == 1:
         return _('yesterday')
     if 1 < days < 7:
         return _('on %s') % time.strftime('%A', then)
     return _('on %s') % time.strftime('%x', then)
+
+
+def moment(seconds):
+    """A day and an hour in words: 'yesterday, 14:30'."""
+    return _('%(day)s, %(time)s') % {'day': day(seconds), 'time': time.strftime('%H:%M', _local(seconds))}
+
+
+def _days_ago(seconds):
+    return (_noon(time.localtime()) - _noon(_local(seconds))) // 86400
+
+
+def _local(seconds):
+    try:
+        return time.localtime(seconds)
+    except (OverflowError, ValueError, OSError):  # no time of this world
+        return time.localtime(0)
 
 
 def _noon(t):
@@ -72,6 +94,25 @@ def left(seconds):
     return ngettext('about %d hour left', 'about %d hours left', hours) % hours
 
 
+def work(operation, phase):
+    """What a job does."""
+    if phase == 'waiting':
+        return _('Waiting for the school server…')
+    return {
+        'backup': _('Saving your Journal at school…'),
+        'restore': _('Bringing your Journal back…'),
+    }.get(operation) or _('Working…')
+
+
+def offer(backup):
+    """What the school server offers: 'Amara, 412 entries, saved on Tuesday'."""
+    return _('%(name)s, %(entries)s, saved %(day)s') % {
+        'name': backup.get('nick') or backup.get('account'),
+        'entries': entries(backup.get('entries', 0)),
+        'day': when(backup.get('last_backup', 0)),
+    }
+
+
 def failure(error):
     """Why something failed, and what to do. error has a name and a message; the
     daemon's own message is English and is the last resort."""
@@ -80,10 +121,13 @@ def failure(error):
         'NotRegistered': _('This laptop is not registered with the school server yet.'),
         'ServerUnavailable': _('The school server is not in reach. Is this the school\'s network?'),
         'ServerBusy': _('The school server is busy. Please try again later.'),
+        'ServerRefused': _('The school server does not do that for this laptop. Please tell your teacher.'),
         'WrongServer': _('Another server answers than your school\'s. Nothing was sent. Please tell your teacher.'),
         'NoSnapshot': _('The school server has no backup of this Journal yet.'),
         'NoEntry': _('This entry is not there any more.'),
         'ClaimRefused': _('The school server does not let this laptop in. Please ask your teacher.'),
+        'Damaged': _('What the school server keeps is damaged. Please tell your teacher.'),
+        'InvalidArgument': _('This cannot be right. Please look at it again.'),
         'DiskFull': _('The laptop is full. Remove something from the Journal, then try again.'),
         'Busy': _('Another backup or restore is running. Please wait until it is over.'),
         'Cancelled': _('It was cancelled.'),

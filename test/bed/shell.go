@@ -23,6 +23,7 @@ type ShellOptions struct {
 	Scaling string   // 72
 	Lang    string   // C.UTF-8
 	Plain   bool     // without our extensions
+	Without string   // one of them, say deviceicon/schoolbackup.py
 	Env     []string // further environment of the shell
 }
 
@@ -42,6 +43,7 @@ func (o *ShellOptions) defaults() {
 type Shell struct {
 	XO      *XO
 	Options ShellOptions
+	Dir     string // of its own, below the XO's: there may be two shells
 	Display string
 
 	screen, shell *exec.Cmd
@@ -58,10 +60,16 @@ func StartShell(ctx context.Context, x *XO, sources string, o ShellOptions) (_ *
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.log, err = os.Create(filepath.Join(x.Dir, "shell.log")); err != nil {
+	if s.Dir, err = os.MkdirTemp(x.Dir, "shell-"); err != nil {
+		return nil, err
+	}
+	if s.log, err = os.Create(filepath.Join(s.Dir, "shell.log")); err != nil {
 		return nil, err
 	}
 	if err := s.services(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.language(ctx, sources); err != nil {
 		return nil, err
 	}
 	if err := s.openScreen(ctx); err != nil {
@@ -71,7 +79,7 @@ func StartShell(ctx context.Context, x *XO, sources string, o ShellOptions) (_ *
 	if err != nil {
 		return nil, err
 	}
-	launcher := filepath.Join(x.Dir, "shell.py")
+	launcher := filepath.Join(s.Dir, "shell.py")
 	if err := os.WriteFile(launcher, shellLauncher, 0o600); err != nil {
 		return nil, err
 	}
@@ -133,7 +141,7 @@ func (s *Shell) openScreen(ctx context.Context) error {
 // extensions makes the folder that the shell loads its extensions from: the stock
 // ones, and ours among them.
 func (s *Shell) extensions(sources string) (string, error) {
-	dir := filepath.Join(s.XO.Dir, "extensions")
+	dir := filepath.Join(s.Dir, "extensions")
 	from := []string{"/usr/share/sugar/extensions"}
 	if !s.Options.Plain {
 		from = append(from, filepath.Join(sources, "extensions"))
@@ -143,7 +151,11 @@ func (s *Shell) extensions(sources string) (string, error) {
 			if err != nil || d.Name() == "__pycache__" {
 				return errors.Join(err, skip(d))
 			}
-			to := filepath.Join(dir, strings.TrimPrefix(path, root))
+			name := strings.TrimPrefix(path, root)
+			to := filepath.Join(dir, name)
+			if name == "/"+s.Options.Without {
+				return nil
+			}
 			if d.IsDir() {
 				return os.MkdirAll(to, 0o700)
 			}
@@ -166,7 +178,7 @@ func skip(d os.DirEntry) error {
 // Env is that of a program beside the shell.
 func (s *Shell) Env() []string {
 	const data = "/usr/share/sugar/data/"
-	env := append(s.XO.Env(), "DISPLAY="+s.Display, "LANG="+s.Options.Lang, "LANGUAGE="+strings.SplitN(s.Options.Lang, ".", 2)[0],
+	env := append(append(s.XO.Env(), s.spoken()...), "DISPLAY="+s.Display,
 		"SUGAR_SCALING="+s.Options.Scaling, "SUGAR_GROUP_LABELS="+data+"group-labels.defaults",
 		"SUGAR_MIME_DEFAULTS="+data+"mime.defaults", "SUGAR_ACTIVITIES_HIDDEN="+data+"activities.hidden",
 		"MC_ACCOUNT_DIR="+filepath.Join(s.XO.Profile, "accounts"), "GTK_MODULES=gail:atk-bridge", "NO_AT_BRIDGE=0", "PYTHONDONTWRITEBYTECODE=1")
@@ -206,7 +218,7 @@ func (s *Shell) Shoot(ctx context.Context, file string) error {
 
 // Log is what the shell has said.
 func (s *Shell) Log() string {
-	b, _ := os.ReadFile(filepath.Join(s.XO.Dir, "shell.log"))
+	b, _ := os.ReadFile(filepath.Join(s.Dir, "shell.log"))
 	logs, _ := filepath.Glob(filepath.Join(s.XO.Profile, "logs", "shell.log"))
 	for _, name := range logs {
 		more, _ := os.ReadFile(name)

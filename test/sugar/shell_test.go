@@ -3,6 +3,7 @@
 package sugar
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -42,15 +43,12 @@ func startShell(t *testing.T, x *bed.XO, o bed.ShellOptions) *bed.Shell {
 }
 
 // drive runs a script of the folder drive beside the shell; args are its own. The
-// pictures that it makes go to the folder of the environment variable SHOTS, or away.
+// pictures that it makes go to the folder of the environment variable SHOTS; without
+// one there are none.
 func drive(t *testing.T, s *bed.Shell, script string, args ...string) {
 	t.Helper()
-	shots := os.Getenv("SHOTS")
-	if shots == "" {
-		shots = t.TempDir()
-	}
 	cmd := s.Command(t.Context(), "/usr/bin/python3", append([]string{filepath.Join(must(filepath.Abs("drive"))(t), script+".py")}, args...)...)
-	cmd.Env = append(cmd.Env, "SHOTS="+shots)
+	cmd.Env = append(cmd.Env, "SHOTS="+os.Getenv("SHOTS"), fmt.Sprint("SHELL_PID=", s.PID()))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
 	} else if testing.Verbose() {

@@ -12,13 +12,14 @@ import time
 
 import pyatspi
 
+step = None  # what is being done, for who has to find out why a test failed
 PATIENCE = 20  # seconds that what must happen may take on a slow machine
 
 
 def shell():
-    """The shell's accessible."""
+    """The shell's accessible; there may be another shell on this laptop."""
     for application in pyatspi.Registry.getDesktop(0):
-        if application and application.name == 'jarabe.main':
+        if application and application.get_process_id() == int(os.environ['SHELL_PID']):
             return application
     return None
 
@@ -42,8 +43,9 @@ def everything(root=None):
 
 
 def text_of(node):
+    """Its text, wherever the lines break."""
     try:
-        return node.queryText().getText(0, -1)
+        return ' '.join(node.queryText().getText(0, -1).split())
     except Exception:
         return ''
 
@@ -54,7 +56,7 @@ def look(name, role=None):
         try:
             if role is not None and node.getRoleName() != role:
                 continue
-            if re.search(name, node.name or '') or re.search(name, text_of(node)):
+            if re.search(name, ' '.join((node.name or '').split())) or re.search(name, text_of(node)):
                 return node
         except Exception:
             continue
@@ -68,7 +70,7 @@ def await_(what, condition):
         if found:
             return found
         time.sleep(0.1)
-    print('waited in vain for', what, file=sys.stderr)
+    print('waited in vain for', what, 'at', step, file=sys.stderr)
     dump()
     shoot('failed')
     sys.exit(1)
@@ -95,11 +97,20 @@ def box(node):
     return e.x, e.y, e.width, e.height
 
 
+def still(name, role=None):
+    """Where something is once it has stopped moving, as the frame does when it opens."""
+    before = now = None
+    end = time.time() + PATIENCE
+    while time.time() < end and (now is None or now != before or min(now) < 0):
+        before = now
+        now = box(name if not isinstance(name, str) else see(name, role))
+        time.sleep(0.03)
+    return now
+
+
 def click(name, role=None, button=1):
-    node = name if not isinstance(name, str) else see(name, role)
-    x, y, width, height = box(node)
+    x, y, width, height = still(name, role)
     point(x + width // 2, y + height // 2, button)
-    return node
 
 
 def point(x, y, button=1):
@@ -107,7 +118,7 @@ def point(x, y, button=1):
 
 
 def hover(name, role=None):
-    x, y, width, height = box(see(name, role))
+    x, y, width, height = still(name, role)
     run('xdotool', 'mousemove', str(x + width // 2), str(y + height // 2))
 
 
@@ -127,6 +138,15 @@ def shoot(name):
         return
     time.sleep(0.5)  # for the last movement to end
     run('import', '-window', 'root', os.path.join(folder, name + '.png'))
+
+
+def colours(node):
+    """How many pixels there are of each colour where something is."""
+    x, y, width, height = box(node)
+    said = run('import', '-window', 'root', '-crop', '%dx%d+%d+%d' % (width, height, x, y), '+repage',
+               '-depth', '8', '-format', '%c', 'histogram:info:-')
+    found = re.findall(r'^ *(\d+):.*?(#[0-9A-F]{6})', said, re.M)
+    return {code: int(count) for count, code in found}
 
 
 def dump():
