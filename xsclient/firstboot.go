@@ -218,7 +218,7 @@ func (c *Client) bringOwner(ctx context.Context, api *apiClient) error {
 
 // noteRestored keeps that a person has brought a snapshot back, to tell the XS.
 func (c *Client) noteRestored(snapshot string) error {
-	return c.update(func(st *state) { st.Pin = wire.PinAnswer{Snapshot: snapshot, Answer: wire.PinRestored} })
+	return c.update(func(st *state) { st.Pin = restoredPin(snapshot) })
 }
 
 // tellPin tells the XS what a person has answered about the snapshot that it
@@ -228,14 +228,7 @@ func (c *Client) tellPin(ctx context.Context, api *apiClient) error {
 	if pin == (wire.PinAnswer{}) {
 		return nil
 	}
-	err := api.AnswerPin(ctx, pin)
-	var e *Error
-	if errors.As(err, &e) && e.Code == ServerRefused {
-		// Another laptop is the one that writes, and answers.
-		c.cfg.Log.Info("the answer about a kept snapshot is not taken", "why", err)
-		err = nil
-	}
-	if err != nil {
+	if err := c.answerPin(ctx, api, pin); err != nil {
 		return err
 	}
 	return c.update(func(st *state) {
@@ -243,6 +236,22 @@ func (c *Client) tellPin(ctx context.Context, api *apiClient) error {
 			st.Pin = wire.PinAnswer{}
 		}
 	})
+}
+
+// answerPin tells the XS. Where another laptop is the one that writes, that one
+// answers.
+func (c *Client) answerPin(ctx context.Context, api *apiClient, pin wire.PinAnswer) error {
+	err := api.AnswerPin(ctx, pin)
+	var e *Error
+	if errors.As(err, &e) && e.Code == ServerRefused {
+		c.cfg.Log.Info("the answer about a kept snapshot is not taken", "why", err)
+		return nil
+	}
+	return err
+}
+
+func restoredPin(snapshot string) wire.PinAnswer {
+	return wire.PinAnswer{Snapshot: snapshot, Answer: wire.PinRestored}
 }
 
 // catchUp tells the XS what it is still to be told.

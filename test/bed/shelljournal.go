@@ -29,6 +29,7 @@ func (s *Shell) LookIntoSnapshot(ctx context.Context, scripts string) (days, pag
 		see What should come back
 		press Close
 		closed`)
+	cmd.Env = append(cmd.Env, fmt.Sprint("SHELL_PID=", s.PID()))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return 0, 0, fmt.Errorf("%w: %s", err, out)
 	}
