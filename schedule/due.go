@@ -21,12 +21,18 @@ type Times struct {
 // battery was empty.
 var sane = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// patience is how many rounds may pass without a backup before one is due whatever
+// the laptop's moment is: a weekend does not, holidays do.
+const patience = 3
+
 // due tells whether a backup is, and if not when the next will be.
 //
 // In each round a laptop has one moment. A backup is due if there was none since
 // the last moment that has passed. So a laptop that missed its moment is due as
 // soon as it can, and one that missed a whole round still waits for its moment if
 // the round has just begun: on Monday morning all of a school's have missed two.
+// One that has missed more does not wait: a laptop that is on for an hour each
+// morning would hardly ever be on at its moment.
 //
 // A clock that went back decides nothing. Since the laptop was started its clock
 // is at least steady, so from the first backup on that one goes by Since; before
@@ -43,10 +49,11 @@ func (s Settings) due(t Times) (due bool, next time.Time) {
 	now := wall(t.Now)
 	round := s.round(now)
 	moment := s.moment(t.Laptop, round)
+	without := func(since time.Time) bool { return last.IsZero() || wall(last.In(t.Now.Location())).Before(since) }
 	switch {
-	case now.Before(moment):
+	case now.Before(moment) && !without(s.moment(t.Laptop, round-patience)):
 		return false, unwall(moment, t.Now.Location())
-	case !last.IsZero() && !wall(last.In(t.Now.Location())).Before(moment):
+	case !without(moment):
 		return false, unwall(s.moment(t.Laptop, round+1), t.Now.Location())
 	}
 	return true, t.Now
