@@ -1,6 +1,7 @@
 """When backups are asked for, how anxious the icon is, and what is told: without a
 shell, with a daemon that does nothing but note what it is asked."""
 
+import os
 import time
 
 from gi.repository import GLib
@@ -12,7 +13,7 @@ from xobackup.daemon import Error
 DAY = 24 * 3600
 told = []
 keeper.notify.notify = lambda summary, body, icon='fresh': told.append((summary, icon))
-keeper._SETTLES = 0
+keeper._SETTLES = keeper._FLAPS = 0
 
 
 class Daemon(GObject.GObject):
@@ -46,6 +47,7 @@ class Daemon(GObject.GObject):
 
 
 class Network(GObject.GObject):
+    network_available = GObject.Property(type=bool, default=False)
     network_changed = GObject.Signal('network-changed', arg_types=[bool])
 
 
@@ -69,6 +71,39 @@ def asks_when_a_network_comes():
     network.network_changed.emit(True)
     settle()
     assert len(daemon.calls) == 2, daemon.calls
+
+
+def finds_a_network_that_leads_nowhere():
+    """Of which NetworkManager's GNetworkMonitor never says that it is available; and one
+    of which it says so after the routes have come."""
+    daemon, network = Daemon(State='idle', LastBackup=int(time.time())), Network()
+    keeper.Keeper(daemon).start(network)
+    network.network_changed.emit(False)
+    settle()
+    assert daemon.calls[1:] == [('BackupWithOptions', 'network')], daemon.calls
+    network.notify('network-available')
+    settle()
+    assert daemon.calls[2:] == [('BackupWithOptions', 'network')], daemon.calls
+
+
+def lets_a_network_flap():
+    keeper._FLAPS = 60000
+    daemon, network = Daemon(State='idle', LastBackup=int(time.time())), Network()
+    keeper.Keeper(daemon).start(network)
+    for n in range(3):
+        network.network_changed.emit(True)
+        settle()
+    assert daemon.calls[1:] == [('BackupWithOptions', 'network')], daemon.calls
+    keeper._FLAPS = 0
+
+
+def asks_at_a_minute_of_its_own():
+    delays = []
+    add, GLib.timeout_add_seconds = GLib.timeout_add_seconds, lambda seconds, callback: delays.append(seconds)
+    for n in range(100):
+        keeper.Keeper(Daemon(State='idle')).start(Network())
+    GLib.timeout_add_seconds = add
+    assert len(set(delays)) > 50 and max(delays) <= 3600, delays
 
 
 def looks_for_offers_rarely():
@@ -136,12 +171,19 @@ def tells_seldom():
         over('/4', 'backup', 'failed', 'org.laptop.Backup.Error.ServerUnavailable', '')
     keeper.Keeper(Daemon(**daemon.properties))._warn()  # nor after a restart
     assert told == [('Your Journal is not safe', 'alarm')], told
+    note = os.path.join(GLib.get_user_cache_dir(), 'xo-backup-warned')
+    os.utime(note, (time.time() + 365 * DAY,) * 2)  # a clock that was ahead
+    keeper.Keeper(Daemon(**daemon.properties))._warn()
+    assert told.pop() == told[0], told
     for result in ('done', 'partial', 'failed'):
         daemon.job_over.emit('/5', 'restore', result, '', '')
     assert [icon for summary_, icon in told[1:]] == ['fresh', 'old', 'alarm'], told
 
 
 asks_when_a_network_comes()
+finds_a_network_that_leads_nowhere()
+lets_a_network_flap()
+asks_at_a_minute_of_its_own()
 looks_for_offers_rarely()
 brings_back_once_it_can()
 grows_anxious_by_degrees()
