@@ -36,6 +36,7 @@ _SIGNATURES = {
 _ANSWERS = {
     'Backup': '(o)', 'BackupWithOptions': '(o)', 'Restore': '(o)', 'RestoreWithOptions': '(o)', 'RestoreEntry': '(o)',
     'ListSnapshots': '(aa{sv})', 'FindBackups': '(aa{sv})', 'Claim': '(ss)', 'Wait': '(sss)', 'GetAll': '(a{sv})',
+    'Get': '(v)', 'find': '(aa{sv}u)', 'find_ids': '(as)',
 }
 
 # Milliseconds; what asks the school server is answered within 20 s.
@@ -95,7 +96,7 @@ class Daemon(GObject.GObject):
         unlisten takes."""
         def heard(bus, sender, path, interface, signal, parameters):
             if parameters.get_type_string() == kind:
-                callback(*parameters.unpack())
+                _tell(callback, *parameters.unpack())
         return self._bus.signal_subscribe(NAME, interface, signal, path, None, Gio.DBusSignalFlags.NONE, heard)
 
     def unlisten(self, listener):
@@ -294,5 +295,5 @@ def _tell(callback, *arguments):
             callback(*arguments)
         except Exception:
             # Ours to mend; the shell goes on.
-            logging.exception('backup: what was answered could not be shown')
+            logging.exception('backup: what the daemon said could not be shown')
     return False
