@@ -201,7 +201,8 @@ class Job(GObject.GObject):
     """A job of the daemon's, followed to its end, also over a restart of the daemon.
 
     over is emitted once: result ('done', 'partial', 'cancelled', 'failed'), the last
-    word of the error's name, message.
+    word of the error's name, message. 'Lost': the daemon was killed, and the next one
+    does not know the job.
     """
 
     progress = GObject.Signal('progress')
@@ -243,6 +244,8 @@ class Job(GObject.GObject):
             # The daemon was ended or upgraded: the next one knows what became of it.
             if tries > 1:
                 GLib.timeout_add_seconds(1, self._wait, tries - 1)
+            elif error.name == 'InvalidArgument':
+                self._end('failed', 'Lost', '')
             else:
                 self._end('failed', error.name, error.message)
         self._daemon.call('Wait', (self.path,), self._waited, failed, forever=True)

@@ -207,10 +207,15 @@ class Flow(object):
         def over(result, error):
             if result in ('done', 'partial') or error.name == 'NoSnapshot':
                 self._finish()
+            elif error.name == 'Lost':
+                begin()  # the daemon goes on with what it was killed over
             else:
                 page.fail(words.failure(error))
 
-        self._daemon.call('Restore', ('',), started, lambda error: over('failed', error))
+        def begin():
+            self._daemon.call('Restore', ('',), started, lambda error: over('failed', error))
+
+        begin()
 
     @careful
     def _finish(self):

@@ -7,7 +7,9 @@ import time
 from gi.repository import GLib
 from gi.repository import GObject
 
+from xobackup import daemon as daemon_module
 from xobackup import keeper
+from xobackup import words
 from xobackup.daemon import Error
 
 DAY = 24 * 3600
@@ -180,6 +182,29 @@ def tells_seldom():
     assert [icon for summary_, icon in told[1:]] == ['fresh', 'old', 'alarm'], told
 
 
+def does_not_blame_a_child_for_a_crash():
+    """The next daemon does not know the job, which is no wrong argument of anybody's."""
+    class Killed(Daemon):
+        def listen(self, *arguments):
+            return 1
+
+        ask = unlisten = listen
+
+        def call(self, method, arguments=(), done=None, failed=None, forever=False):
+            failed(Error('InvalidArgument', 'No job 1 is known.'))
+
+    add, GLib.timeout_add_seconds = GLib.timeout_add_seconds, lambda seconds, callback, *rest: waits.append((callback, rest))
+    waits, ended = [], []
+    job = daemon_module.Job(Killed(), '/1')
+    job.connect('over', lambda job, *what: ended.append(what))
+    while waits:
+        callback, rest = waits.pop()
+        callback(*rest)
+    GLib.timeout_add_seconds = add
+    assert ended == [('failed', 'Lost', '')], ended
+    assert words.failure(Error(*ended[0][1:])).startswith('It did not work'), ended
+
+
 asks_when_a_network_comes()
 finds_a_network_that_leads_nowhere()
 lets_a_network_flap()
@@ -188,3 +213,4 @@ looks_for_offers_rarely()
 brings_back_once_it_can()
 grows_anxious_by_degrees()
 tells_seldom()
+does_not_blame_a_child_for_a_crash()
