@@ -211,6 +211,33 @@ func TestIntroNothingGoesWell(t *testing.T) {
 	}
 }
 
+// While the school server looks at a code, no second is sent: each wrong one is counted.
+func TestIntroOneCodeAtATime(t *testing.T) {
+	t.Parallel()
+	answer, claims := make(chan bool), make(chan string, 9)
+	x, _ := fake{methods: map[string]any{
+		"FindBackups": offering(beto),
+		"Claim": func(_, code string) (string, string, *dbus.Error) {
+			claims <- code
+			<-answer
+			return "", "", failure("ClaimRefused", "wrong")
+		},
+	}}.on(t)
+	shell := startShell(t, x, small)
+	steps(t, shell, `
+		click I have a code
+		type 12341234
+		key Return
+		see One moment
+		type 5
+		key Return Return`)
+	close(answer)
+	steps(t, shell, `see does not take this code`)
+	if len(claims) != 1 {
+		t.Errorf("%d codes were sent", len(claims))
+	}
+}
+
 // A service that is killed goes on with the restore in another job, and so does the
 // wizard.
 func TestIntroServiceKilled(t *testing.T) {

@@ -8,6 +8,7 @@ from gi.repository import GLib
 from gi.repository import GObject
 
 from xobackup import daemon as daemon_module
+from xobackup import journal
 from xobackup import keeper
 from xobackup import words
 from xobackup.daemon import Error
@@ -205,6 +206,15 @@ def does_not_blame_a_child_for_a_crash():
     assert words.failure(Error(*ended[0][1:])).startswith('It did not work'), ended
 
 
+def gives_up_on_a_journal_that_is_elsewhere():
+    journal._EVERY, journal._FOR = 1, 0.02
+    looked = []
+    look, journal._look = journal._look, lambda end: looked.append(look(end)) or looked[-1]
+    journal.watch()
+    settle()
+    assert looked[0] and not looked[-1] and looked.count(False) == 1, looked
+
+
 asks_when_a_network_comes()
 finds_a_network_that_leads_nowhere()
 lets_a_network_flap()
@@ -212,5 +222,6 @@ asks_at_a_minute_of_its_own()
 looks_for_offers_rarely()
 brings_back_once_it_can()
 grows_anxious_by_degrees()
+gives_up_on_a_journal_that_is_elsewhere()
 tells_seldom()
 does_not_blame_a_child_for_a_crash()
