@@ -39,24 +39,33 @@ const patience = 3
 // it, a backup is due if the clock is before 2020 or before the last backup. That is
 // once after each start. A clock that went ahead is held off in the same way.
 func (s Settings) due(t Times) (due bool, next time.Time) {
-	last := t.Last
-	switch {
-	case t.ThisBoot:
-		last = t.Now.Add(-t.Since)
-	case t.Now.Before(sane) || t.Now.Before(last):
+	if !t.ThisBoot && (t.Now.Before(sane) || t.Now.Before(t.Last)) {
 		return true, t.Now
 	}
 	now := wall(t.Now)
 	round := s.round(now)
 	moment := s.moment(t.Laptop, round)
-	without := func(since time.Time) bool { return last.IsZero() || wall(last.In(t.Now.Location())).Before(since) }
 	switch {
-	case now.Before(moment) && !without(s.moment(t.Laptop, round-patience)):
+	case now.Before(moment) && !s.overdue(t):
 		return false, unwall(moment, t.Now.Location())
-	case !without(moment):
+	case !t.without(moment):
 		return false, unwall(s.moment(t.Laptop, round+1), t.Now.Location())
 	}
 	return true, t.Now
+}
+
+// overdue tells whether more than patience has passed without a backup.
+func (s Settings) overdue(t Times) bool {
+	return t.without(s.moment(t.Laptop, s.round(wall(t.Now))-patience))
+}
+
+// without tells whether there was no backup since a moment.
+func (t Times) without(since time.Time) bool {
+	last := t.Last
+	if t.ThisBoot {
+		last = t.Now.Add(-t.Since)
+	}
+	return last.IsZero() || wall(last.In(t.Now.Location())).Before(since)
 }
 
 // monday is where rounds are counted from: weekly ones begin on a Monday.

@@ -200,12 +200,25 @@ func TestHindrance(t *testing.T) {
 		if c.now == "" {
 			c.now = "2026-11-23 12:00"
 		}
-		v := c.settings.Decide(Times{Now: at(t, c.now)}, func() Standing { return c.is })
+		now := at(t, c.now)
+		v := c.settings.Decide(Times{Now: now, Last: now.Add(-47 * time.Hour)}, func() Standing { return c.is })
 		if (v.Why == "") != (c.why == "") || !strings.Contains(v.Why, c.why) || v.Passing != c.passing || v.NotDue {
 			t.Errorf("%s: %+v", c.name, v)
 		}
 		if v.Why != "" && (!strings.HasPrefix(v.Why, "Not backed up by itself yet: ") || !strings.HasSuffix(v.Why, ".")) {
 			t.Errorf("%s: %q is no sentence of ours", c.name, v.Why)
+		}
+	}
+}
+
+// A laptop that is always busy is backed up all the same, though late.
+func TestAlwaysBusy(t *testing.T) {
+	s := Default()
+	now := at(t, "2026-11-26 12:00")
+	for last, held := range map[string]bool{"2026-11-24 09:00": true, "2026-11-22 12:00": false, "": false} {
+		v := s.Decide(Times{Now: now, Last: at(t, last)}, func() Standing { return Standing{Load: 9} })
+		if (v.Why != "") != held {
+			t.Errorf("last backup %q: %+v", last, v)
 		}
 	}
 }
