@@ -117,6 +117,11 @@ def looks_for_offers_rarely():
     settle()
     k.look()
     assert daemon.calls == [('FindBackups',)], daemon.calls
+    # Where the school server was not there, it may be with the next network.
+    daemon.failed[-1](Error('ServerUnavailable', ''))
+    network.network_changed.emit(True)
+    settle()
+    assert daemon.calls[1:] == [('FindBackups',)], daemon.calls
 
 
 def brings_back_once_it_can():
