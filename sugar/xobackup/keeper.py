@@ -9,8 +9,10 @@ network comes and once an hour, and decides itself whether one is due.
 import logging
 import os
 import random
+import threading
 import time
 
+from gi.repository import Gio
 from gi.repository import GLib
 from gi.repository import GObject
 
@@ -208,6 +210,14 @@ class Keeper(GObject.GObject):
         self.attempt('schedule')
         GLib.timeout_add_seconds(_HOUR, self.__hour_cb)
         return False
+
+
+def find_network(found):
+    """Calls found with the Gio.NetworkMonitor. Whoever makes that waits for NetworkManager, for 25 s if that
+    hangs: a thread, and not the shell."""
+    def find():
+        GLib.idle_add(found, Gio.NetworkMonitor.get_default())
+    threading.Thread(target=find, daemon=True).start()
 
 
 def _tell_restored(result, error):

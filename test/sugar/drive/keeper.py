@@ -2,6 +2,7 @@
 shell, with a daemon that does nothing but note what it is asked."""
 
 import os
+import threading
 import time
 
 from gi.repository import GLib
@@ -107,6 +108,24 @@ def asks_at_a_minute_of_its_own():
         keeper.Keeper(Daemon(State='idle')).start(Network())
     GLib.timeout_add_seconds = add
     assert len(set(delays)) > 50 and max(delays) <= 3600, delays
+
+
+def waits_for_no_network_manager():
+    class Hanging(object):
+        @staticmethod
+        def get_default():
+            hangs.wait()
+            return 'a monitor'
+
+    hangs, found = threading.Event(), []
+    gio, keeper.Gio = keeper.Gio, type('Gio', (), {'NetworkMonitor': Hanging})
+    keeper.find_network(lambda monitor: found.append((monitor, threading.current_thread())))
+    assert not found
+    hangs.set()
+    while not found:
+        GLib.MainContext.default().iteration(False)
+    keeper.Gio = gio
+    assert found == [('a monitor', threading.main_thread())], found
 
 
 def looks_for_offers_rarely():
@@ -219,6 +238,7 @@ def gives_up_on_a_journal_that_is_elsewhere():
 asks_when_a_network_comes()
 finds_a_network_that_leads_nowhere()
 lets_a_network_flap()
+waits_for_no_network_manager()
 asks_at_a_minute_of_its_own()
 looks_for_offers_rarely()
 brings_back_once_it_can()
