@@ -21,35 +21,51 @@ type Times struct {
 // battery was empty.
 var sane = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// patience is how many rounds may pass without a backup before one is due whatever
+// the laptop's moment is: a weekend does not, holidays do.
+const patience = 3
+
 // due tells whether a backup is, and if not when the next will be.
 //
 // In each round a laptop has one moment. A backup is due if there was none since
 // the last moment that has passed. So a laptop that missed its moment is due as
 // soon as it can, and one that missed a whole round still waits for its moment if
 // the round has just begun: on Monday morning all of a school's have missed two.
+// One that has missed more does not wait: a laptop that is on for an hour each
+// morning would hardly ever be on at its moment.
 //
 // A clock that went back decides nothing. Since the laptop was started its clock
 // is at least steady, so from the first backup on that one goes by Since; before
 // it, a backup is due if the clock is before 2020 or before the last backup. That is
 // once after each start. A clock that went ahead is held off in the same way.
 func (s Settings) due(t Times) (due bool, next time.Time) {
-	last := t.Last
-	switch {
-	case t.ThisBoot:
-		last = t.Now.Add(-t.Since)
-	case t.Now.Before(sane) || t.Now.Before(last):
+	if !t.ThisBoot && (t.Now.Before(sane) || t.Now.Before(t.Last)) {
 		return true, t.Now
 	}
 	now := wall(t.Now)
 	round := s.round(now)
 	moment := s.moment(t.Laptop, round)
 	switch {
-	case now.Before(moment):
+	case now.Before(moment) && !s.overdue(t):
 		return false, unwall(moment, t.Now.Location())
-	case !last.IsZero() && !wall(last.In(t.Now.Location())).Before(moment):
+	case !t.without(moment):
 		return false, unwall(s.moment(t.Laptop, round+1), t.Now.Location())
 	}
 	return true, t.Now
+}
+
+// overdue tells whether more than patience has passed without a backup.
+func (s Settings) overdue(t Times) bool {
+	return t.without(s.moment(t.Laptop, s.round(wall(t.Now))-patience))
+}
+
+// without tells whether there was no backup since a moment.
+func (t Times) without(since time.Time) bool {
+	last := t.Last
+	if t.ThisBoot {
+		last = t.Now.Add(-t.Since)
+	}
+	return last.IsZero() || wall(last.In(t.Now.Location())).Before(since)
 }
 
 // monday is where rounds are counted from: weekly ones begin on a Monday.

@@ -66,6 +66,9 @@ func (s Settings) Decide(t Times, look func() Standing) Verdict {
 	if due, next := s.due(t); !due {
 		return Verdict{Why: "It is not time for a backup yet: the next is due on " + next.Format("2006-01-02 at 15:04") + ".", NotDue: true}
 	}
+	if s.overdue(t) {
+		s.Load = 0 // an activity that is stuck is so for days
+	}
 	why, passing := s.hindrance(t.Now, look())
 	if why == "" {
 		return Verdict{}

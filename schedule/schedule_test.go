@@ -124,9 +124,37 @@ func TestMondayMorning(t *testing.T) {
 		if is, _ := s.due(times); !is {
 			t.Errorf("laptop %d is not due when the window has ended", n)
 		}
+		times.Now, times.Last = at(t, "2026-11-23 08:15"), at(t, "2026-11-19 12:00")
+		if is, _ := s.due(times); !is {
+			t.Errorf("laptop %d, which was away on Friday too, is not due at once", n)
+		}
 	}
 	if due == 0 || due > 25 {
 		t.Errorf("%d of 100 are due in the first quarter", due)
+	}
+}
+
+// A laptop that is on for an hour each school day, when school begins, and asks when
+// it is started and ten minutes later, is backed up each week.
+func TestAnHourADay(t *testing.T) {
+	s := Default()
+	for n := range 100 {
+		last, without := at(t, "2026-11-20 08:00"), 0
+		for day := range 70 {
+			on := at(t, "2026-11-23 08:00").AddDate(0, 0, day)
+			if on.Weekday() == time.Saturday || on.Weekday() == time.Sunday {
+				continue
+			}
+			without++
+			for _, now := range []time.Time{on, on.Add(10 * time.Minute)} {
+				if due, _ := s.due(Times{Now: now, Last: last, Laptop: time.Duration(n).String()}); due {
+					last, without = now, 0
+				}
+			}
+			if without > 3 {
+				t.Fatalf("laptop %d is without a backup for %d school days", n, without)
+			}
+		}
 	}
 }
 
@@ -172,12 +200,25 @@ func TestHindrance(t *testing.T) {
 		if c.now == "" {
 			c.now = "2026-11-23 12:00"
 		}
-		v := c.settings.Decide(Times{Now: at(t, c.now)}, func() Standing { return c.is })
+		now := at(t, c.now)
+		v := c.settings.Decide(Times{Now: now, Last: now.Add(-47 * time.Hour)}, func() Standing { return c.is })
 		if (v.Why == "") != (c.why == "") || !strings.Contains(v.Why, c.why) || v.Passing != c.passing || v.NotDue {
 			t.Errorf("%s: %+v", c.name, v)
 		}
 		if v.Why != "" && (!strings.HasPrefix(v.Why, "Not backed up by itself yet: ") || !strings.HasSuffix(v.Why, ".")) {
 			t.Errorf("%s: %q is no sentence of ours", c.name, v.Why)
+		}
+	}
+}
+
+// A laptop that is always busy is backed up all the same, though late.
+func TestAlwaysBusy(t *testing.T) {
+	s := Default()
+	now := at(t, "2026-11-26 12:00")
+	for last, held := range map[string]bool{"2026-11-24 09:00": true, "2026-11-22 12:00": false, "": false} {
+		v := s.Decide(Times{Now: now, Last: at(t, last)}, func() Standing { return Standing{Load: 9} })
+		if (v.Why != "") != held {
+			t.Errorf("last backup %q: %+v", last, v)
 		}
 	}
 }

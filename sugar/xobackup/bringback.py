@@ -18,8 +18,8 @@ from xobackup.words import ngettext
 # What is wrong with one entry only: the others may come.
 _OF_THE_ENTRY = ('NoEntry', 'Damaged')
 
-# What passes: something else is running, or the daemon was ended and does not know the job.
-_PASSES = ('Busy', 'InvalidArgument')
+# What passes: something else is running, or the daemon was killed and does not know the job.
+_PASSES = ('Busy', 'Lost')
 _TRIES = 10
 _BETWEEN = 2  # seconds
 

@@ -36,6 +36,7 @@ _SIGNATURES = {
 _ANSWERS = {
     'Backup': '(o)', 'BackupWithOptions': '(o)', 'Restore': '(o)', 'RestoreWithOptions': '(o)', 'RestoreEntry': '(o)',
     'ListSnapshots': '(aa{sv})', 'FindBackups': '(aa{sv})', 'Claim': '(ss)', 'Wait': '(sss)', 'GetAll': '(a{sv})',
+    'Get': '(v)', 'find': '(aa{sv}u)', 'find_ids': '(as)',
 }
 
 # Milliseconds; what asks the school server is answered within 20 s.
@@ -95,7 +96,7 @@ class Daemon(GObject.GObject):
         unlisten takes."""
         def heard(bus, sender, path, interface, signal, parameters):
             if parameters.get_type_string() == kind:
-                callback(*parameters.unpack())
+                _tell(callback, *parameters.unpack())
         return self._bus.signal_subscribe(NAME, interface, signal, path, None, Gio.DBusSignalFlags.NONE, heard)
 
     def unlisten(self, listener):
@@ -200,7 +201,8 @@ class Job(GObject.GObject):
     """A job of the daemon's, followed to its end, also over a restart of the daemon.
 
     over is emitted once: result ('done', 'partial', 'cancelled', 'failed'), the last
-    word of the error's name, message.
+    word of the error's name, message. 'Lost': the daemon was killed, and the next one
+    does not know the job.
     """
 
     progress = GObject.Signal('progress')
@@ -242,6 +244,8 @@ class Job(GObject.GObject):
             # The daemon was ended or upgraded: the next one knows what became of it.
             if tries > 1:
                 GLib.timeout_add_seconds(1, self._wait, tries - 1)
+            elif error.name == 'InvalidArgument':
+                self._end('failed', 'Lost', '')
             else:
                 self._end('failed', error.name, error.message)
         self._daemon.call('Wait', (self.path,), self._waited, failed, forever=True)
@@ -294,5 +298,5 @@ def _tell(callback, *arguments):
             callback(*arguments)
         except Exception:
             # Ours to mend; the shell goes on.
-            logging.exception('backup: what was answered could not be shown')
+            logging.exception('backup: what the daemon said could not be shown')
     return False

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The frame's icon: how new the school's copy of the Journal is, at a glance."""
 
-from gi.repository import Gio
 from gi.repository import GLib
 
 from sugar3 import profile
@@ -47,7 +46,8 @@ class BackupIcon(TrayIcon):
         self.icon.queue_draw()
 
     def __peace_over_cb(self):
-        self._get_keeper().start(Gio.NetworkMonitor.get_default())
+        from xobackup.keeper import find_network
+        find_network(self._get_keeper().start)
         return False
 
     def __changed_cb(self, keeper):

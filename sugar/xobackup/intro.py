@@ -15,6 +15,7 @@ from sugar3.graphics.xocolor import XoColor
 
 from xobackup.daemon import get_daemon
 from xobackup.introflow import Flow
+from xobackup.introflow import knows_profile
 from xobackup.intropages import make_quiet
 from xobackup.words import _
 
@@ -48,6 +49,8 @@ def _check(module, stock):
         # Not what is inherited: each of GTK's widgets has a set_name that is another.
         if not set(names) <= set(vars(owner)):
             raise TypeError('%r is not what it was' % owner)
+    if not knows_profile():
+        raise TypeError('the profile is elsewhere')
 
 
 class _Asking(object):

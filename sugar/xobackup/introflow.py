@@ -22,7 +22,18 @@ from xobackup.words import _
 PATIENCE = 3000  # ms that a child waits for a school server that may not be there
 _ASK_AGAIN = 20  # s; keeps the daemon there, and finds out what no signal has told
 
+# Where Sugar keeps whose laptop it is, by our names.
+SCHEMA = 'org.sugarlabs.user'
+KEYS = {'nick': 'nick', 'color': 'color', 'group': 'group-label'}
+
 _COLOR = re.compile('#[0-9A-Fa-f]{6},#[0-9A-Fa-f]{6}')
+
+
+def knows_profile():
+    """Whether all of it is there: GSettings ends the program that asks for what is not."""
+    source = Gio.SettingsSchemaSource.get_default()
+    schema = source.lookup(SCHEMA, True) if source is not None else None
+    return schema is not None and all(schema.has_key(key) for key in KEYS.values())
 
 
 class Offer(object):
@@ -99,9 +110,8 @@ class Flow(object):
     def _came_back_before(self):
         """Whether this was all answered once, and the power went before the wizard had
         ended: then the profile says already whose it is."""
-        settings = Gio.Settings.new('org.sugarlabs.user')
-        owner = Offer({name: settings.get_string(key) for name, key in (
-            ('nick', 'nick'), ('color', 'color'), ('group', 'group-label'))})
+        settings = Gio.Settings.new(SCHEMA)
+        owner = Offer({name: settings.get_string(key) for name, key in KEYS.items()})
         if self._daemon.get('Account', '') and owner.nick and owner.color:
             self._mine = owner
             return True
@@ -207,10 +217,15 @@ class Flow(object):
         def over(result, error):
             if result in ('done', 'partial') or error.name == 'NoSnapshot':
                 self._finish()
+            elif error.name == 'Lost':
+                begin()  # the daemon goes on with what it was killed over
             else:
                 page.fail(words.failure(error))
 
-        self._daemon.call('Restore', ('',), started, lambda error: over('failed', error))
+        def begin():
+            self._daemon.call('Restore', ('',), started, lambda error: over('failed', error))
+
+        begin()
 
     @careful
     def _finish(self):

@@ -164,6 +164,7 @@ class Code(Page):
         self.add_middle(self._entry)
         self._ok = self.button(_('OK'), self.next, icon='dialog-ok')
         self._ok.set_sensitive(False)
+        self._waits = False  # for an answer to what was typed: each that is wrong is counted
         self.row(self._ok)
         self.add_middle(self.button(_('I have no code'), none, quiet=True))
 
@@ -178,13 +179,18 @@ class Code(Page):
         if self._ok.get_sensitive():
             self._typed(self._entry.get_text())
 
+    def wait(self):
+        self._waits = True
+        Page.wait(self)
+
     def say(self, text, detail=''):
+        self._waits = False
         Page.say(self, text, detail)
         self._ok.set_sensitive(self._complete())
         self._entry.grab_focus()
 
     def __changed_cb(self, entry):
-        self._ok.set_sensitive(self._complete())
+        self._ok.set_sensitive(self._complete() and not self._waits)
 
 
 class Sign(Page):

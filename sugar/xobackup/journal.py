@@ -7,25 +7,27 @@ of it on the disk. Whatever the button needs is loaded when it is pressed.
 
 import logging
 import sys
+import time
 
 from gi.repository import GLib
 
 from xobackup.words import _
 
 _EVERY = 250  # milliseconds between two looks for the Journal
+_FOR = 600  # seconds; a Sugar that keeps it elsewhere is not woken four times a second for ever
 
 
 def watch():
     """Waits for the Journal, which is made after all extensions were loaded."""
-    GLib.timeout_add(_EVERY, _look)
+    GLib.timeout_add(_EVERY, _look, time.monotonic() + _FOR)
 
 
-def _look():
+def _look(end):
     # Asking for it by get_journal() would make it too early.
     module = sys.modules.get('jarabe.journal.journalactivity')
     journal = getattr(module, '_journal', None)
     if journal is None:
-        return True
+        return time.monotonic() < end
     try:
         _Button(journal)
     except Exception:

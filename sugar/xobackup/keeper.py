@@ -8,8 +8,11 @@ network comes and once an hour, and decides itself whether one is due.
 
 import logging
 import os
+import random
+import threading
 import time
 
+from gi.repository import Gio
 from gi.repository import GLib
 from gi.repository import GObject
 
@@ -25,8 +28,10 @@ _DAY = 24 * _HOUR
 OLD = 3 * _DAY
 ALARM = 7 * _DAY
 
-# A network that comes is told of several times, and takes a moment to be of use: ms.
+# A network that comes is told of several times, and takes a moment to be of use; one
+# that comes and goes is not asked for each time: ms.
 _SETTLES = 5000
+_FLAPS = 60000
 
 
 class Keeper(GObject.GObject):
@@ -53,6 +58,7 @@ class Keeper(GObject.GObject):
         self._ended = None  # the last one that was followed to its end: who crashed has not said so
         self._network = None
         self._coming = 0
+        self._came = None  # when it was last asked because of a network
         daemon.connect('changed', self.__daemon_changed_cb)
         daemon.connect('job-over', self.__job_over_cb)
         self.offers.connect('changed', self._tell)
@@ -61,8 +67,12 @@ class Keeper(GObject.GObject):
     def start(self, network):
         """From now on backups are asked for. network: a Gio.NetworkMonitor"""
         self._network = network
+        # With NetworkManager, the one when there are routes, the other when it says that it is connected. It never
+        # says so of a school's network that leads nowhere else: the daemon finds out whether there is one.
         network.connect('network-changed', self.__network_changed_cb)
-        GLib.timeout_add_seconds(_HOUR, self.__hour_cb)
+        network.connect('notify::network-available', self.__network_changed_cb)
+        # A class that is switched on at the same minute does not ask at the same one of each hour.
+        GLib.timeout_add_seconds(random.randint(60, _HOUR), self.__hour_cb)
         self.attempt('schedule')
 
     def look(self, then=None):
@@ -185,19 +195,29 @@ class Keeper(GObject.GObject):
         elif operation == 'backup' and result == 'failed':
             self._warn()
 
-    def __network_changed_cb(self, monitor, available):
-        if available and not self._coming:
-            self._coming = GLib.timeout_add(_SETTLES, self.__network_here_cb)
+    def __network_changed_cb(self, monitor, what):
+        if not self._coming:
+            ago = _FLAPS if self._came is None else (time.monotonic() - self._came) * 1000
+            self._coming = GLib.timeout_add(int(max(_SETTLES, _FLAPS - ago)), self.__network_here_cb)
 
     def __network_here_cb(self):
-        self._coming = 0
+        self._coming, self._came = 0, time.monotonic()
         self.attempt('network')
         return False
 
     def __hour_cb(self):
         self._warn()
         self.attempt('schedule')
-        return True
+        GLib.timeout_add_seconds(_HOUR, self.__hour_cb)
+        return False
+
+
+def find_network(found):
+    """Calls found with the Gio.NetworkMonitor. Whoever makes that waits for NetworkManager, for 25 s if that
+    hangs: a thread, and not the shell."""
+    def find():
+        GLib.idle_add(found, Gio.NetworkMonitor.get_default())
+    threading.Thread(target=find, daemon=True).start()
 
 
 def _tell_restored(result, error):
@@ -214,7 +234,7 @@ def _not_told_this_week():
     """Answers yes once a week, also over restarts of the shell."""
     note = os.path.join(GLib.get_user_cache_dir(), 'xo-backup-warned')
     try:
-        if time.time() - os.stat(note).st_mtime < ALARM:
+        if 0 <= time.time() - os.stat(note).st_mtime < ALARM:  # else the clock was wrong
             return False
     except OSError:
         pass  # never yet

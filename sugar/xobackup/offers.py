@@ -53,7 +53,7 @@ class Offers(GObject.GObject):
         if self._looked is not None and time.monotonic() - self._looked < _RARELY:
             return
         self._looked = time.monotonic()
-        self._daemon.call('FindBackups', (), self._found, lambda error: None)
+        self._daemon.call('FindBackups', (), self._found, self._nobody_there)
 
     def accept(self, account, code=''):
         """Yes, that is me."""
@@ -69,6 +69,9 @@ class Offers(GObject.GObject):
 
     def _found(self, backups):
         self._set(backups=[b for b in backups if all(isinstance(b.get(k), _FIELDS[k]) for k in _FIELDS)])
+
+    def _nobody_there(self, error):
+        self._looked = None  # the next network may be the school's
 
     def _claimed(self, state, sign):
         if state == 'granted':

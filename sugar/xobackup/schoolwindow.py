@@ -147,10 +147,11 @@ class SchoolWindow(Gtk.Window):
         self._daemon.call('ListSnapshots', (), *self._if_current(self._days_came, self._cannot(self._ask_days)))
 
     def _days_came(self, snapshots):
+        snapshots = [Snapshot(self._daemon, properties) for properties in snapshots]
+        snapshots = [snapshot for snapshot in snapshots if snapshot.can_be_asked()]
         if not snapshots:
             self._cannot(self._ask_days)(Error('NoSnapshot', ''))
             return
-        snapshots = [Snapshot(self._daemon, properties) for properties in snapshots]
         snapshots[0].warm()  # it is the one that most are looking for
         self._top.show_title(_('Restore from school server: which day?'))
         self._days.show_days(snapshots)

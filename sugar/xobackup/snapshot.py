@@ -16,6 +16,8 @@ from jarabe.journal.model import BaseResultSet
 from jarabe.journal import misc
 from jarabe.journal import model
 
+from xobackup import words
+from xobackup.daemon import typed
 from xobackup.words import _
 
 _DATASTORE = 'org.laptop.sugar.DataStore'
@@ -30,15 +32,18 @@ class Snapshot(object):
     """One of org.laptop.Backup's snapshots, an element of ListSnapshots' answer."""
 
     def __init__(self, daemon, properties):
-        self.id = properties['id']
-        self.time = properties['time']
-        self.entries = properties['entries']
+        self.id = typed(properties, 'id', '')
+        self.time = typed(properties, 'time', 0)
+        self.entries = typed(properties, 'entries', 0)
         self._daemon = daemon
         self._path = '/org/laptop/Backup/snapshots/' + self.id.replace('-', '_')
 
+    def can_be_asked(self):
+        return GLib.Variant.is_object_path(self._path)
+
     def when(self):
         """'Tuesday 24 November, 14:30'"""
-        then = time.localtime(self.time)
+        then = words.local(self.time)
         if then.tm_year == time.localtime().tm_year:
             # TRANSLATORS: weekday, day, month, hour and minute, as strftime has them.
             return time.strftime(_('%A %-d %B, %H:%M'), then)
@@ -137,7 +142,10 @@ def _readable(entry):
 
 def _text(value):
     """What is not UTF-8 comes as bytes."""
-    return bytes(value).decode('utf-8', 'replace') if isinstance(value, list) else str(value)
+    try:
+        return bytes(value).decode('utf-8', 'replace') if isinstance(value, list) else str(value)
+    except (TypeError, ValueError):
+        return ''
 
 
 def _buddies(text):

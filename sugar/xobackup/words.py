@@ -45,13 +45,13 @@ def when(seconds):
     if not seconds:
         return _('never')
     if _days_ago(seconds) == 0:
-        return _('today at %s') % time.strftime('%H:%M', _local(seconds))
+        return _('today at %s') % time.strftime('%H:%M', local(seconds))
     return day(seconds)
 
 
 def day(seconds):
     """A day alone: 'today', 'on Tuesday'."""
-    then, days = _local(seconds), _days_ago(seconds)
+    then, days = local(seconds), _days_ago(seconds)
     if days == 0:
         return _('today')
     if days == 1:
@@ -63,14 +63,15 @@ def day(seconds):
 
 def moment(seconds):
     """A day and an hour in words: 'yesterday, 14:30'."""
-    return _('%(day)s, %(time)s') % {'day': day(seconds), 'time': time.strftime('%H:%M', _local(seconds))}
+    return _('%(day)s, %(time)s') % {'day': day(seconds), 'time': time.strftime('%H:%M', local(seconds))}
 
 
 def _days_ago(seconds):
-    return (_noon(time.localtime()) - _noon(_local(seconds))) // 86400
+    return (_noon(time.localtime()) - _noon(local(seconds))) // 86400
 
 
-def _local(seconds):
+def local(seconds):
+    """As time.localtime, of any number."""
     try:
         return time.localtime(seconds)
     except (OverflowError, ValueError, OSError):  # no time of this world

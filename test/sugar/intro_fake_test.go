@@ -211,6 +211,67 @@ func TestIntroNothingGoesWell(t *testing.T) {
 	}
 }
 
+// While the school server looks at a code, no second is sent: each wrong one is counted.
+func TestIntroOneCodeAtATime(t *testing.T) {
+	t.Parallel()
+	answer, claims := make(chan bool), make(chan string, 9)
+	x, _ := fake{methods: map[string]any{
+		"FindBackups": offering(beto),
+		"Claim": func(_, code string) (string, string, *dbus.Error) {
+			claims <- code
+			<-answer
+			return "", "", failure("ClaimRefused", "wrong")
+		},
+	}}.on(t)
+	shell := startShell(t, x, small)
+	steps(t, shell, `
+		click I have a code
+		type 12341234
+		key Return
+		see One moment
+		type 5
+		key Return Return`)
+	close(answer)
+	steps(t, shell, `see does not take this code`)
+	if len(claims) != 1 {
+		t.Errorf("%d codes were sent", len(claims))
+	}
+}
+
+// A service that is killed goes on with the restore in another job, and so does the
+// wizard.
+func TestIntroServiceKilled(t *testing.T) {
+	t.Parallel()
+	restores := make(chan bool, 9)
+	x, _ := fake{
+		methods: map[string]any{
+			"FindBackups": offering(beto),
+			"Claim":       func(string, string) (string, string, *dbus.Error) { return "granted", "", nil },
+			"Restore": func(string) (dbus.ObjectPath, *dbus.Error) {
+				restores <- true
+				return jobPath, nil
+			},
+			"Wait": func(dbus.ObjectPath) (result, name, message string, _ *dbus.Error) {
+				if len(restores) == 1 {
+					return "", "", "", failure("InvalidArgument", "No job 1 is known.")
+				}
+				return "done", "", "", nil
+			},
+		},
+		properties: props{"Account": "A1"},
+	}.on(t)
+	shell := startShell(t, x, small)
+	steps(t, shell, `
+		click Yes, this is me
+		see Your Journal is coming back
+		see Select grade
+		click Done`)
+	ok(t, shell.AwaitJournal(t.Context()))
+	if len(restores) != 2 {
+		t.Errorf("%d restores", len(restores))
+	}
+}
+
 // Where the power went when all was answered already, nothing is asked again.
 func TestIntroPowerCut(t *testing.T) {
 	t.Parallel()

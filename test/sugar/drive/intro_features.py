@@ -13,6 +13,7 @@ logging.disable(logging.CRITICAL)
 from jarabe.intro import window  # noqa: E402
 
 from xobackup import hook  # noqa: E402
+from xobackup import introflow  # noqa: E402
 
 stock = window._IntroBox
 NOTHING = object()
@@ -44,6 +45,8 @@ left_alone(window, '_IntroBox', window._ColorPage)
 left_alone(window, 'UserProfile', object)
 left_alone(window._NamePage, 'set_name')
 left_alone(window.agepicker, 'group_label_to_age')
+left_alone(introflow, 'SCHEMA', 'org.sugarlabs.nobody')
+left_alone(introflow, 'KEYS', {'group': 'no-such-key'})
 
 hook._extend(window)
 if window._IntroBox is stock or not issubclass(window._IntroBox, stock):

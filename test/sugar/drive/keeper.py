@@ -1,18 +1,23 @@
 """When backups are asked for, how anxious the icon is, and what is told: without a
 shell, with a daemon that does nothing but note what it is asked."""
 
+import os
+import threading
 import time
 
 from gi.repository import GLib
 from gi.repository import GObject
 
+from xobackup import daemon as daemon_module
+from xobackup import journal
 from xobackup import keeper
+from xobackup import words
 from xobackup.daemon import Error
 
 DAY = 24 * 3600
 told = []
 keeper.notify.notify = lambda summary, body, icon='fresh': told.append((summary, icon))
-keeper._SETTLES = 0
+keeper._SETTLES = keeper._FLAPS = 0
 
 
 class Daemon(GObject.GObject):
@@ -46,6 +51,7 @@ class Daemon(GObject.GObject):
 
 
 class Network(GObject.GObject):
+    network_available = GObject.Property(type=bool, default=False)
     network_changed = GObject.Signal('network-changed', arg_types=[bool])
 
 
@@ -71,6 +77,57 @@ def asks_when_a_network_comes():
     assert len(daemon.calls) == 2, daemon.calls
 
 
+def finds_a_network_that_leads_nowhere():
+    """Of which NetworkManager's GNetworkMonitor never says that it is available; and one
+    of which it says so after the routes have come."""
+    daemon, network = Daemon(State='idle', LastBackup=int(time.time())), Network()
+    keeper.Keeper(daemon).start(network)
+    network.network_changed.emit(False)
+    settle()
+    assert daemon.calls[1:] == [('BackupWithOptions', 'network')], daemon.calls
+    network.notify('network-available')
+    settle()
+    assert daemon.calls[2:] == [('BackupWithOptions', 'network')], daemon.calls
+
+
+def lets_a_network_flap():
+    keeper._FLAPS = 60000
+    daemon, network = Daemon(State='idle', LastBackup=int(time.time())), Network()
+    keeper.Keeper(daemon).start(network)
+    for n in range(3):
+        network.network_changed.emit(True)
+        settle()
+    assert daemon.calls[1:] == [('BackupWithOptions', 'network')], daemon.calls
+    keeper._FLAPS = 0
+
+
+def asks_at_a_minute_of_its_own():
+    delays = []
+    add, GLib.timeout_add_seconds = GLib.timeout_add_seconds, lambda seconds, callback: delays.append(seconds)
+    for n in range(100):
+        keeper.Keeper(Daemon(State='idle')).start(Network())
+    GLib.timeout_add_seconds = add
+    assert len(set(delays)) > 50 and max(delays) <= 3600, delays
+
+
+def waits_for_no_network_manager():
+    class Hanging(object):
+        @staticmethod
+        def get_default():
+            hangs.wait()
+            return 'a monitor'
+
+    hangs, found = threading.Event(), []
+    gio, keeper.Gio = keeper.Gio, type('Gio', (), {'NetworkMonitor': Hanging})
+    keeper.find_network(lambda monitor: found.append((monitor, threading.current_thread())))
+    assert not found
+    hangs.set()
+    while not found:
+        GLib.MainContext.default().iteration(False)
+    keeper.Gio = gio
+    assert found == [('a monitor', threading.main_thread())], found
+
+
 def looks_for_offers_rarely():
     daemon, network = Daemon(State='first-boot'), Network()
     k = keeper.Keeper(daemon)
@@ -79,6 +136,11 @@ def looks_for_offers_rarely():
     settle()
     k.look()
     assert daemon.calls == [('FindBackups',)], daemon.calls
+    # Where the school server was not there, it may be with the next network.
+    daemon.failed[-1](Error('ServerUnavailable', ''))
+    network.network_changed.emit(True)
+    settle()
+    assert daemon.calls[1:] == [('FindBackups',)], daemon.calls
 
 
 def brings_back_once_it_can():
@@ -136,13 +198,51 @@ def tells_seldom():
         over('/4', 'backup', 'failed', 'org.laptop.Backup.Error.ServerUnavailable', '')
     keeper.Keeper(Daemon(**daemon.properties))._warn()  # nor after a restart
     assert told == [('Your Journal is not safe', 'alarm')], told
+    note = os.path.join(GLib.get_user_cache_dir(), 'xo-backup-warned')
+    os.utime(note, (time.time() + 365 * DAY,) * 2)  # a clock that was ahead
+    keeper.Keeper(Daemon(**daemon.properties))._warn()
+    assert told.pop() == told[0], told
     for result in ('done', 'partial', 'failed'):
         daemon.job_over.emit('/5', 'restore', result, '', '')
     assert [icon for summary_, icon in told[1:]] == ['fresh', 'old', 'alarm'], told
 
 
+def does_not_blame_a_child_for_a_crash():
+    """The next daemon does not know the job, which is no wrong argument of anybody's."""
+    class Killed(Daemon):
+        def listen(self, *arguments):
+            return 1
+
+        ask = unlisten = listen
+
+        def call(self, method, arguments=(), done=None, failed=None, forever=False):
+            failed(Error('InvalidArgument', 'No job 1 is known.'))
+
+    add, GLib.timeout_add_seconds = GLib.timeout_add_seconds, lambda seconds, callback, *rest: waits.append((callback, rest))
+    waits, ended = [], []
+    job = daemon_module.Job(Killed(), '/1')
+    job.connect('over', lambda job, *what: ended.append(what))
+    while waits:
+        callback, rest = waits.pop()
+        callback(*rest)
+    GLib.timeout_add_seconds = add
+    assert ended == [('failed', 'Lost', '')], ended
+    assert words.failure(Error(*ended[0][1:])).startswith('It did not work'), ended
+
+
+def gives_up_on_a_journal_that_is_elsewhere():
+    assert journal._look(time.monotonic() + 1)
+    assert not journal._look(time.monotonic() - 1)
+
+
 asks_when_a_network_comes()
+finds_a_network_that_leads_nowhere()
+lets_a_network_flap()
+waits_for_no_network_manager()
+asks_at_a_minute_of_its_own()
 looks_for_offers_rarely()
 brings_back_once_it_can()
 grows_anxious_by_degrees()
+gives_up_on_a_journal_that_is_elsewhere()
 tells_seldom()
+does_not_blame_a_child_for_a_crash()
