@@ -187,6 +187,7 @@ type fake struct {
 	trust    func(fingerprint string) error
 	check    func(ctx context.Context) (Availability, error)
 	backup   func(ctx context.Context, trigger string, progress func(Progress)) (Outcome, error)
+	held     func() (why string, again time.Duration)
 	list     func(ctx context.Context) ([]Snapshot, error)
 	saved    func(uids []string) ([]string, error)
 	restore  func(ctx context.Context, r RestoreRequest, progress func(Progress)) (Outcome, error)
@@ -279,6 +280,13 @@ func (f *fake) Backup(ctx context.Context, trigger string, progress func(Progres
 		return Outcome{Message: "All is safe."}, nil
 	}
 	return f.backup(ctx, trigger, progress)
+}
+
+func (f *fake) HeldBack(context.Context) (string, time.Duration) {
+	if f.held == nil {
+		return "", 0
+	}
+	return f.held()
 }
 
 func (f *fake) ListSnapshots(ctx context.Context) ([]Snapshot, error) {

@@ -44,10 +44,13 @@ func (s *Service) claim(c *call) ([]any, error) {
 		made, err = s.engine.Claim(ctx, c.text(0), c.text(1))
 		return err
 	})
+	if made.State != "" {
+		s.claimChanged(made) // a no, too: others may be waiting for it
+	}
 	if err != nil {
+		s.awaitClaim(true) // we may be let in, and the answer be lost
 		return nil, err
 	}
-	s.claimChanged(made)
 	s.awaitClaim(true)
 	return []any{made.State, clean(made.Sign)}, nil
 }
@@ -81,10 +84,15 @@ func (s *Service) awaitClaim(asked bool) {
 
 // tellClaim waits for what becomes of it.
 func (s *Service) tellClaim() {
+	began := time.Now()
 	defer func() {
 		s.mu.Lock()
 		s.awaiting = false
+		again := s.claimAsked.After(began) // which may be another claim
 		s.mu.Unlock()
+		if again {
+			s.awaitClaim(false)
+		}
 	}()
 	made, err := s.engine.AwaitClaim(s.calls)
 	if err != nil {

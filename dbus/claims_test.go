@@ -23,8 +23,11 @@ func TestClaimIsTold(t *testing.T) {
 		}
 	}
 	e := &fake{claim: func(_ context.Context, account, _ string) (Claim, error) {
-		if account == "known" {
+		switch account {
+		case "known":
 			return Claim{Account: account, State: ClaimGranted}, nil
+		case "unheard":
+			return Claim{}, word{ServerUnavailable, "no answer"}
 		}
 		return Claim{account, ClaimPending, "blue fish"}, nil
 	}}
@@ -56,6 +59,13 @@ func TestClaimIsTold(t *testing.T) {
 	decided <- Claim{Account: "other", State: ClaimGranted}
 	signal("other", ClaimGranted)
 
+	// Nobody has heard the answer, which may be yes.
+	if err := c.call("Claim", []any{"unheard", ""}); errorName(err) != ErrorPrefix+ServerUnavailable {
+		t.Errorf("no answer: %v", err)
+	}
+	decided <- Claim{Account: "unheard", State: ClaimGranted}
+	signal("unheard", ClaimGranted)
+
 	claim("third", ClaimPending, "blue fish")
 	signal("third", ClaimPending)
 	s.end()
@@ -63,6 +73,33 @@ func TestClaimIsTold(t *testing.T) {
 	decided <- Claim{Account: "third", State: ClaimDenied}
 	signal("third", ClaimDenied)
 	next.end()
+}
+
+// TestClaimedAgain: what is claimed just when the claim before it is decided is told
+// too.
+func TestClaimedAgain(t *testing.T) {
+	b := bustest.Start(t)
+	e := &fake{claim: func(_ context.Context, account, _ string) (Claim, error) {
+		return Claim{Account: account, State: ClaimPending}, nil
+	}}
+	serve(t, b, e, Config{})
+	c := newClient(t, b)
+	told := c.signals()
+	e.setAwait(func(context.Context) (Claim, error) {
+		e.setAwait(func(context.Context) (Claim, error) {
+			e.setAwait(nil)
+			return Claim{Account: "second", State: ClaimGranted}, nil
+		})
+		c.must("Claim", []any{"second", ""}, new(string), new(string))
+		return Claim{Account: "first", State: ClaimDenied}, nil
+	})
+	c.must("Claim", []any{"first", ""}, new(string), new(string))
+	for _, want := range []string{"first pending", "second pending", "first refused", "second granted"} {
+		s := next(t, told, Interface+".ClaimChanged")
+		if got := s.Body[0].(string) + " " + s.Body[1].(string); got != want {
+			t.Errorf("told %s, not %s", got, want)
+		}
+	}
 }
 
 // TestClaimHolds: the service does not leave while a person may be waiting for a

@@ -12,6 +12,8 @@
 //   - A job is work that outlives the call that started it: its client may go
 //     away. There is one at a time. It is an object below [JobsPath] while it
 //     runs; its result is kept, on disk too, for Wait.
+//   - A backup by itself is one that no person asked for. The engine may hold it
+//     back; then there is no job, but a job that is over for whoever called.
 //   - To look into the Journal or a snapshot is a call, not a job. Journal,
 //     snapshots and other questions to the school server have lanes of their own:
 //     a server that falls silent keeps nobody from looking into the Journal.

@@ -22,6 +22,10 @@ type Engine interface {
 	TrustServer(ctx context.Context, fingerprint string) error
 	CheckServer(ctx context.Context) (Availability, error)
 	Backup(ctx context.Context, trigger string, progress func(Progress)) (Outcome, error)
+	// HeldBack is asked before a backup that no person asked for (TriggerSchedule,
+	// TriggerNetwork). It answers in a sentence why none is to begin now, "" if one
+	// is; and after how long that is worth asking again, 0: at the next trigger.
+	HeldBack(ctx context.Context) (why string, again time.Duration)
 	ListSnapshots(ctx context.Context) ([]Snapshot, error)
 	Saved(ctx context.Context, uids []string) ([]string, error)
 	Restore(ctx context.Context, request RestoreRequest, progress func(Progress)) (Outcome, error)
@@ -52,7 +56,8 @@ type Recoverer interface {
 	// or has claimed and nobody has answered yet.
 	FindBackups(ctx context.Context) ([]Found, error)
 	// Claim asks for this machine's key to be let into an account, or where a code
-	// belongs. Asking again is answered the same. A no is a [ClaimRefused].
+	// belongs. Asking again is answered the same. A no is a [ClaimRefused], together
+	// with a Claim if it was about one that waited.
 	Claim(ctx context.Context, account, code string) (Claim, error)
 	// Dismiss answers the offer: [DismissLater], [DismissAfresh] or [DismissNotMe].
 	Dismiss(ctx context.Context, reason string) error

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -64,6 +65,7 @@ type history struct {
 	next     uint64 // the next number
 	reserved uint64 // numbers below this one are ours, on disk too
 	results  []record
+	notes    []record // in memory only
 
 	saving sync.Mutex // one write at a time
 }
@@ -155,12 +157,21 @@ func (h *history) add(r record) error {
 	return h.save(0)
 }
 
+// note keeps what came of a job that was none: not on disk, nor in the place of a
+// result that matters.
+func (h *history) note(r record) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.notes = append(h.notes, r)
+	h.notes = h.notes[max(0, len(h.notes)-historySize):]
+}
+
 func (h *history) find(number uint64) (record, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, r := range h.results {
-		if r.Number == number {
-			return r, true
+	for _, list := range [][]record{h.results, h.notes} {
+		if i := slices.IndexFunc(list, func(r record) bool { return r.Number == number }); i >= 0 {
+			return list[i], true
 		}
 	}
 	return record{}, false

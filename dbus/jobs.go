@@ -45,7 +45,7 @@ func (s *Service) begin(operation string, subject any, same func(running any) bo
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	j := &job{
 		number:    number,
-		path:      JobsPath + "/" + godbus.ObjectPath(strconv.FormatUint(number, 10)),
+		path:      jobPath(number),
 		operation: operation,
 		subject:   subject,
 		start:     time.Now(),

@@ -131,6 +131,10 @@ func (s *Service) backup(c *call) ([]any, error) {
 			return nil, err
 		}
 	}
+	if trigger != TriggerManual {
+		path, err := s.backUpByItself(trigger, 0)
+		return []any{path}, err
+	}
 	return started(s.beginBackup(trigger))
 }
 

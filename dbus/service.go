@@ -75,12 +75,14 @@ type Service struct {
 	asking      chan struct{}
 	browsing    chan struct{}
 	looking     chan struct{}
+	triggered   chan struct{} // one trigger at a time
 	names       snapshotNames
 
 	mu         sync.Mutex
 	current    *job
-	awaiting   bool      // what becomes of a claim
-	claimAsked time.Time // when a person last asked for it
+	awaiting   bool        // what becomes of a claim
+	claimAsked time.Time   // when a person last asked for it
+	again      *time.Timer // asks again for a backup that was held back
 
 	announcing sync.Mutex
 	announced  map[string]godbus.Variant
@@ -90,6 +92,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	s := &Service{cfg: cfg, log: cfg.Log, activity: newActivity()}
 	s.asking, s.browsing, s.looking = make(chan struct{}, asking), make(chan struct{}, browsing), make(chan struct{}, looking)
+	s.triggered = make(chan struct{}, 1)
 	s.ctx, s.endJobs = context.WithCancelCause(context.Background())
 	s.calls, s.endCalls = context.WithCancelCause(context.Background())
 	return s

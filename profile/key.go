@@ -75,10 +75,6 @@ func (p Profile) makeBackupKey() (ssh.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Before Sugar's first start there is no profile; with this mode it makes one.
-	if err := MakeDir(p.Dir, 0o770); err != nil {
-		return nil, err
-	}
 	if err := WriteFile(p.path(backupKey), pem.EncodeToMemory(block), 0o600); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes source and binary packages in a folder (scripts/rpm.sh dist). rpmbuild itself never reaches for the network:
-# the source tarball holds the vendored modules.
+# the source tarball holds the vendored modules. RPM_MACROS can name a file with further macros for it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 go=${GO:-go}
@@ -32,7 +32,7 @@ sed "s/^Version:.*/Version:        $version/" packaging/rpm/xo-backupd.spec >"$t
 
 # --nodeps: Debian's rpm has no database of what is installed, and would miss everything.
 GO="$go" GOFLAGS="-mod=vendor -buildvcs=false" GOPROXY=off GOTOOLCHAIN=local \
-	rpmbuild -ba --nodeps --define "_topdir $top" "$top/SPECS/xo-backupd.spec" >"$top/log" 2>&1 || {
+	rpmbuild -ba --nodeps ${RPM_MACROS:+"--load=$RPM_MACROS"} --define "_topdir $top" "$top/SPECS/xo-backupd.spec" >"$top/log" 2>&1 || {
 	tail -n 50 "$top/log" >&2
 	exit 1
 }

@@ -5,6 +5,7 @@ set -euo pipefail
 packages=(
 	python3-carquinyol             # Sugar's datastore
 	python3-jarabe sugar-session   # Sugar's own registration, and its gsettings schema
+	python3-dbusmock               # UPower and NetworkManager, as a laptop has them
 	python3-dbus python3-gi dbus dbus-x11 libglib2.0-bin
 	sugar-themes sugar-icon-theme telepathy-mission-control-5 metacity   # Sugar's shell, on a screen that nobody sees
 	xvfb xauth xdotool x11-apps imagemagick at-spi2-core python3-pyatspi fonts-dejavu-core
@@ -12,7 +13,9 @@ packages=(
 	rsync openssh-client openssh-server   # the stock programs that we must get along with, and that we measure ourselves against
 	e2fsprogs xfsprogs             # power cuts, and a disk for the benchmark
 	strace procps file
-	rpm
+	systemd                        # busctl only
+	rpm gettext                    # the packages
+	man-db appstream mmdebstrap    # what reads them, and a Debian to install them on
 	qemu-user                      # the XO's processors
 	gcc libc6-dev                  # the race detector's only
 )

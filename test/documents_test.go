@@ -13,7 +13,7 @@ import (
 )
 
 // shown is a key in an example: "#key = value".
-var shown = regexp.MustCompile(`(?m)^#([a-z_]+) = `)
+var shown = regexp.MustCompile(`(?m)^#([a-z_.]+) = `)
 
 // The example configurations are taken as they are, and with every key that
 // they show set to what they show.
@@ -109,6 +109,9 @@ func TestManualPages(t *testing.T) {
 				continue
 			}
 			key := strings.ReplaceAll(f[1], "-", "_")
+			if in, ok := strings.CutPrefix(key, "schedule_"); ok {
+				key = "schedule." + in
+			}
 			if !strings.Contains(page(program+".toml.5"), key) {
 				t.Errorf("%s.toml(5) does not know %s", program, key)
 			}

@@ -1,5 +1,7 @@
 package wire
 
+import "fmt"
+
 // Service is what GET /backup/2 answers.
 type Service struct {
 	Protocols []int `json:"protocols"`
@@ -26,6 +28,16 @@ type Availability struct {
 type KeyRequest struct {
 	Key    string `json:"key"`    // one authorized_keys line
 	Serial string `json:"serial"` // the machine that it belongs to
+	// Proof that whoever asks holds the key: the base64 of a signature, in ssh's wire
+	// format, of KeyProof. Else one could make another child's key lead to one's own
+	// account.
+	Proof string `json:"proof"`
+}
+
+// KeyProof is what the key of a KeyRequest signs: it holds in that session, for that
+// account and that key.
+func KeyProof(session []byte, account, key string) []byte {
+	return fmt.Appendf(nil, "xo-backupd key\n%x\n%s\n%s\n", session, account, key)
 }
 
 // SavedRequest is the body of POST /saved: entries by uid with their versions.

@@ -6,6 +6,7 @@ const (
 	ClaimTake  = "claim" // let the key of this connection into Account, or where Code belongs
 	ClaimState = "state" // what became of it?
 	ClaimOwn   = "own"   // none of those is this child: an account of its own
+	ClaimLeave = "leave" // the claim of Account was a mistake: all is as it was before
 )
 
 // ClaimRequest is the one line that a machine says as the user ClaimUser. The key

@@ -263,32 +263,6 @@ func readBody(w http.ResponseWriter, req *http.Request, v any) error {
 	return control.SetReadDeadline(time.Time{})
 }
 
-func (s *session) postKeys(w http.ResponseWriter, req *http.Request, _ *store.Folder) error {
-	var body wire.KeyRequest
-	req.Body = http.MaxBytesReader(w, req.Body, wire.MaxLine)
-	if err := readBody(w, req, &body); err != nil {
-		return err
-	}
-	key, err := store.ParseKey(body.Key)
-	if err != nil {
-		return &wire.Refusal{Code: wire.RefusedInput, Message: err.Error()}
-	}
-	serial, err := store.ParseSerial(body.Serial)
-	if err != nil {
-		return err
-	}
-	_, via, err := s.find() // what it may do now, and not when the session began
-	if err != nil {
-		return err
-	}
-	if err := s.Store.AddKey(req.Context(), s.account, via, key, serial); err != nil {
-		return err
-	}
-	s.log.Info("key added", "serial", serial, "kind", key.Type(), "by", via.Kind)
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
 // postPins is told that a person has answered the offer of what is pinned.
 func (s *session) postPins(w http.ResponseWriter, req *http.Request, _ *store.Folder) error {
 	var body wire.PinAnswer

@@ -105,11 +105,13 @@ func (s *session) outcome(ctx context.Context, c store.Claimant, req wire.ClaimR
 		return s.Store.Claim(ctx, c, req.Account, "", s.Config.policy())
 	case wire.ClaimState:
 		return s.Store.ClaimState(ctx, c, req.Account)
+	case wire.ClaimLeave:
+		return s.Store.Leave(ctx, c, req.Account)
 	case wire.ClaimOwn:
 		id, err := s.Store.Register(ctx, store.Registration{Serial: c.Serial, UUID: c.UUID, Nick: c.Nick, Key: c.Key, Own: true}, s.Config.MaxAccounts)
 		return store.Outcome{State: store.Granted, Account: id}, err
 	}
-	return store.Outcome{}, &wire.Refusal{Code: wire.RefusedInput, Message: fmt.Sprintf("A claim asks for find, claim, state or own, not for %.40q.", req.Ask)}
+	return store.Outcome{}, &wire.Refusal{Code: wire.RefusedInput, Message: fmt.Sprintf("A claim asks for find, claim, state, own or leave, not for %.40q.", req.Ask)}
 }
 
 // guess claims with a code. One that was not typed as it should be is no try.

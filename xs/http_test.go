@@ -3,7 +3,9 @@ package xs
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -176,6 +178,18 @@ func (b *bed) apiClient(c *ssh.Client) *http.Client {
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return ours, nil }}}
 }
 
+// keyRequest asks for the key to be let in, over that connection.
+func (b *bed) keyRequest(c *ssh.Client, key ssh.Signer, serial, comment string) wire.KeyRequest {
+	b.t.Helper()
+	k := wire.KeyRequest{Key: authorizedKey(key.PublicKey()) + comment, Serial: serial}
+	proof, err := key.Sign(rand.Reader, wire.KeyProof(c.SessionID(), c.User(), k.Key))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	k.Proof = base64.StdEncoding.EncodeToString(ssh.Marshal(proof))
+	return k
+}
+
 func TestAPI(t *testing.T) {
 	b := newBed(t)
 	c := b.client()
@@ -292,7 +306,21 @@ func TestAPI(t *testing.T) {
 	}
 	// A key of our own, enrolled by the owner's, opens sessions; and enrols another.
 	key := newKey(t)
-	if status, body := ask("POST", "/keys", wire.KeyRequest{Key: authorizedKey(key.PublicKey()) + " comment", Serial: "SHC00000001"}, nil); status != 204 {
+	request := b.keyRequest(c, key, "SHC00000001", " comment")
+	// Only by who holds it: what is another's would lead that one here.
+	for name, wrong := range map[string]wire.KeyRequest{
+		"none":               {Key: request.Key, Serial: request.Serial},
+		"nonsense":           {Key: request.Key, Serial: request.Serial, Proof: "AAAA"},
+		"of another key":     {Key: request.Key, Serial: request.Serial, Proof: b.keyRequest(c, newKey(t), "SHC00000001", "").Proof},
+		"of another session": {Key: request.Key, Serial: request.Serial, Proof: b.keyRequest(b.client(), key, "SHC00000001", " comment").Proof},
+		"of another's key":   {Key: authorizedKey(newKey(t).PublicKey()), Serial: request.Serial, Proof: request.Proof},
+	} {
+		var no wire.Refusal
+		if status, _ := ask("POST", "/keys", wrong, &no); status != 400 || no.Code != wire.RefusedInput {
+			t.Errorf("a proof that is %s: %d %+v", name, status, no)
+		}
+	}
+	if status, body := ask("POST", "/keys", request, nil); status != 204 {
 		t.Fatalf("%d %s", status, body)
 	}
 	own, err := b.dial(b.account, key)
@@ -364,7 +392,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	older, newer := newKey(t), newKey(t)
 	for i, key := range []ssh.Signer{older, newer} {
-		j, _ := json.Marshal(wire.KeyRequest{Key: authorizedKey(key.PublicKey()), Serial: fmt.Sprintf("SHC0000001%d", i)})
+		j, _ := json.Marshal(b.keyRequest(c, key, fmt.Sprintf("SHC0000001%d", i), ""))
 		resp, err := h.Post("http://xs/keys", "application/json", bytes.NewReader(j))
 		if err != nil || resp.StatusCode != 204 {
 			t.Fatal(resp, err)

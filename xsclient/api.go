@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +15,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/sugarlabs/xo-backupd/wire"
 )
@@ -177,8 +181,14 @@ func (a *apiClient) Saved(ctx context.Context, versions map[string]string) ([]st
 	return saved, nil
 }
 
-// AddKey lets a further key into the account.
-func (a *apiClient) AddKey(ctx context.Context, k wire.KeyRequest) error {
+// AddKey lets a further key into the account, for the machine of that serial.
+func (a *apiClient) AddKey(ctx context.Context, key ssh.Signer, serial string) error {
+	k := wire.KeyRequest{Key: hostKeyLine(key.PublicKey()), Serial: serial}
+	proof, err := key.Sign(rand.Reader, wire.KeyProof(a.session.conn.SessionID(), a.session.account, k.Key))
+	if err != nil {
+		return fmt.Errorf("proving the key: %w", err)
+	}
+	k.Proof = base64.StdEncoding.EncodeToString(ssh.Marshal(proof))
 	return a.post(ctx, k, nil, "keys")
 }
 

@@ -57,9 +57,12 @@ func backupMessage(r Result, safe int) string {
 
 // recordBackup keeps how a backup ended, unless a person cancelled it. Its time
 // is the server's: the laptop's own clock may say 1970.
-func (c *Client) recordBackup(ctx context.Context, r Result, err error) {
+func (c *Client) recordBackup(ctx context.Context, account string, r Result, err error) {
+	if account != "" && account != c.account() {
+		return // a child has come into another one meanwhile, which holds nothing of that
+	}
 	change := func(s *state) {
-		s.LastBackup = max(r.Snapshot.Confirmed, r.Snapshot.Time)
+		s.LastBackup, s.Boot = max(r.Snapshot.Confirmed, r.Snapshot.Time), c.thisBoot()
 		s.LastResult, s.Entries = r.Message, r.Entries
 	}
 	if err != nil {

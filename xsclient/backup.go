@@ -42,8 +42,9 @@ const (
 func (c *Client) Backup(ctx context.Context, opts BackupOptions, progress func(Progress)) (Result, error) {
 	personWaits := opts.Trigger == "" || opts.Trigger == TriggerManual
 	for try, wait := 1, scheduleMinWait; ; try++ {
+		account := c.account()
 		result, err := c.backup(ctx, progress)
-		c.recordBackup(ctx, result, err)
+		c.recordBackup(ctx, account, result, err)
 		var e *Error
 		if personWaits || try == scheduleTries || !errors.As(err, &e) || e.Code != ServerBusy {
 			return result, err
@@ -79,10 +80,13 @@ func (c *Client) backup(ctx context.Context, progress func(Progress)) (Result, e
 	if reason := c.pendingReason(); reason != "" {
 		return Result{}, &Error{Code: Busy, Message: reason}
 	}
+	if err := c.openOwed(ctx); err != nil {
+		return Result{}, err
+	}
 	if c.account() == "" {
 		return Result{}, errNotRegistered()
 	}
-	if err := c.ask(ctx); err != nil {
+	if err := c.WouldTake(ctx); err != nil {
 		return Result{}, err
 	}
 	for try := 1; ; try++ {

@@ -137,6 +137,20 @@ func TestLastResult(t *testing.T) {
 	last("is not over")
 }
 
+// What a backup came to is not said of the account that a child has come into while
+// it ran.
+func TestResultOfAnotherAccount(t *testing.T) {
+	c := registered(t, newPeer(t))
+	before := c.account()
+	must(t, c.letIn(t.Context(), "SHC2", true))
+	for _, err := range []error{nil, errors.New("no server")} {
+		c.recordBackup(t.Context(), before, Result{Snapshot: wire.Snapshot{Confirmed: 1795469405}, Entries: 3, Message: "3 entries"}, err)
+	}
+	if s := c.Status(); s.Account != "SHC2" || s.LastBackup != 0 || s.LastResult != "" || s.Entries != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A laptop whose clock says 1970: when its Journal was safe is the server's to
 // say, and which version is the newer one no clock's.
 func TestBackupIn1970(t *testing.T) {

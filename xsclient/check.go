@@ -64,8 +64,8 @@ func (c *Client) CheckServer(ctx context.Context) (Check, error) {
 	return check, nil
 }
 
-// ask answers nil if the server would take a backup now, else why not.
-func (c *Client) ask(ctx context.Context) error {
+// WouldTake answers nil if the server would take a backup now, else why not.
+func (c *Client) WouldTake(ctx context.Context) error {
 	ctx, cancel := withinAMinute(ctx)
 	defer cancel()
 	server, err := c.server(ctx)

@@ -19,7 +19,7 @@ func TestCheckServer(t *testing.T) {
 	if err != nil || !check.Available || check.Reason != "" || fmt.Sprint(check.Protocols) != "[1 2]" {
 		t.Errorf("%+v, %v", check, err)
 	}
-	if err := c.ask(t.Context()); err != nil {
+	if err := c.WouldTake(t.Context()); err != nil {
 		t.Error(err)
 	}
 	p.set(func() {
@@ -29,7 +29,7 @@ func TestCheckServer(t *testing.T) {
 	if err != nil || check.Available || check.Reason != "Many laptops at once." || check.RetryAfter != 77*time.Second {
 		t.Errorf("%+v, %v", check, err)
 	}
-	if e := wantCode(t, c.ask(t.Context()), ServerBusy); e.RetryAfter != 77*time.Second {
+	if e := wantCode(t, c.WouldTake(t.Context()), ServerBusy); e.RetryAfter != 77*time.Second {
 		t.Errorf("%+v", e)
 	}
 

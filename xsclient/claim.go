@@ -1,6 +1,7 @@
 package xsclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,8 +44,8 @@ func (c *Client) FindBackups(ctx context.Context) ([]wire.Claimable, error) {
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(found, func(a, b wire.Claimable) int { return int(b.LastBackup - a.LastBackup) })
-	return found, c.noteOffer(len(found) > 0)
+	slices.SortStableFunc(found, func(a, b wire.Claimable) int { return cmp.Compare(b.LastBackup, a.LastBackup) })
+	return found, fullDisk(c.noteOffer(len(found) > 0))
 }
 
 // checkClaimable refuses what cannot be an offer. What is in it is shown to
@@ -78,15 +79,17 @@ func (c *Client) Claim(ctx context.Context, account, code string) (Claim, error)
 	defer c.claims.Unlock()
 	// Known before it is asked: the XS may say yes, and we may never hear it.
 	before := c.state.get().Claim
-	if err := c.update(func(st *state) { st.Claim = claim{Account: account, Asked: true} }); err != nil {
-		return Claim{}, err
+	if again := before.Asked && before.Account == account && code == ""; !again {
+		if err := c.update(func(st *state) { st.Claim = claim{Account: account, Asked: true} }); err != nil {
+			return Claim{}, fullDisk(err)
+		}
 	}
 	a, err := c.claiming(ctx, true, wire.ClaimRequest{Ask: wire.ClaimTake, Account: account, Code: code})
 	if err == nil {
 		return c.claimed(ctx, account, a)
 	}
 	var e *Error
-	if before.Waits || errors.As(err, &e) && e.Code != ServerUnavailable {
+	if before.Waits || errors.As(err, &e) && !isBroken(err) {
 		err = errors.Join(err, c.update(func(st *state) { st.Claim = before }))
 	}
 	return Claim{}, err
@@ -96,22 +99,31 @@ func (c *Client) Claim(ctx context.Context, account, code string) (Claim, error)
 func (c *Client) claimed(ctx context.Context, account string, a wire.ClaimAnswer) (Claim, error) {
 	switch a.State {
 	case wire.ClaimGranted:
-		if err := checkAccount(a.Account); err != nil {
-			return Claim{}, badAnswer("granted: " + err.Error())
-		}
 		return Claim{Account: a.Account, State: wire.ClaimGranted}, c.letIn(ctx, a.Account, true)
 	case wire.ClaimPending, wire.ClaimFrozen:
 		sign := sentence(a.Sign)
 		err := c.update(func(st *state) { st.Claim = claim{Account: account, Sign: sign, Waits: true, Asked: true} })
 		return Claim{Account: account, State: wire.ClaimPending, Sign: sign}, err
-	case wire.ClaimRefused, wire.ClaimNone:
-		if err := c.update(func(st *state) { st.Claim = claim{} }); err != nil {
-			return Claim{}, err
-		}
-		return Claim{Account: account, State: wire.ClaimRefused}, &Error{Code: ClaimRefused,
-			Message: "Whoever looks after the school server did not let this laptop in: ask them, or use a code that they give you."}
 	}
-	return Claim{}, badAnswer(fmt.Sprintf("claim: state %.20q", a.State))
+	if err := c.update(func(st *state) { st.Claim = claim{} }); err != nil {
+		return Claim{}, err
+	}
+	return Claim{Account: account, State: wire.ClaimRefused}, &Error{Code: ClaimRefused,
+		Message: "Whoever looks after the school server did not let this laptop in: ask them, or use a code that they give you."}
+}
+
+// checkState refuses what cannot be said of a claim.
+func checkState(a wire.ClaimAnswer) error {
+	switch a.State {
+	case wire.ClaimGranted:
+		if err := checkAccount(a.Account); err != nil {
+			return badAnswer("granted: " + err.Error())
+		}
+		return nil
+	case wire.ClaimPending, wire.ClaimFrozen, wire.ClaimRefused, wire.ClaimNone:
+		return nil
+	}
+	return badAnswer(fmt.Sprintf("claim: state %.20q", a.State))
 }
 
 // letIn notes that our key is in the account; by a claim, or because the account
@@ -122,9 +134,12 @@ func (c *Client) letIn(ctx context.Context, account string, byClaim bool) error 
 			st.LastBackup, st.LastResult, st.Entries = 0, "", 0
 			st.Account, st.Claimed, st.OwnerKey = account, byClaim, ""
 		}
+		// It may have come into the account by a registration, and by a claim now.
+		st.Claimed = st.Claimed || byClaim
 		st.Enrolled, st.FirstBoot, st.Offered, st.Claim = true, false, false, claim{}
 		if byClaim {
-			st.Answer = ""
+			// What was answered before is not what is wanted now.
+			st.Answer, st.Pin = "", wire.PinAnswer{}
 		}
 	})
 	if err != nil {
@@ -155,7 +170,7 @@ func (c *Client) PendingClaim() bool { return c.state.get().Claim.Asked }
 func (c *Client) AwaitClaim(ctx context.Context) (Claim, error) {
 	for wait := claimMinWait; ; wait = min(wait*5/4, claimMaxWait) {
 		made, over, err := c.askClaim(ctx)
-		if over || ctx.Err() != nil {
+		if over {
 			return made, err
 		}
 		if err != nil {
@@ -207,9 +222,9 @@ func (c *Client) claiming(ctx context.Context, keep bool, request wire.ClaimRequ
 		return wire.ClaimAnswer{}, err
 	}
 	trust.brief = !keep
-	key, err := c.cfg.Profile.BackupKey(true)
+	key, err := c.ownKey()
 	if err != nil {
-		return wire.ClaimAnswer{}, badKey("backup.key", err)
+		return wire.ClaimAnswer{}, err
 	}
 	s, err := c.connect(ctx, trust, found.SSH, wire.ClaimUser, key)
 	if errors.Is(err, errKeyRefused) {
@@ -239,5 +254,8 @@ func (c *Client) claiming(ctx context.Context, keep bool, request wire.ClaimRequ
 	if a.Version != wire.Version {
 		return a, badAnswer(fmt.Sprintf("a claim's answer of version %d", a.Version))
 	}
-	return a, nil
+	if request.Ask != wire.ClaimFind {
+		err = checkState(a)
+	}
+	return a, err
 }

@@ -60,6 +60,7 @@ type Client struct {
 	sleep  func(context.Context, time.Duration) error
 	kept   *kept      // over which snapshots are looked into
 	claims sync.Mutex // one answer to the offer of a Journal at a time
+	making sync.Mutex // of our key
 	// Bounds of waiting for a server: openTimeout and apiTimeout, but for
 	// tests, which have no patience.
 	openTimeout, apiTimeout time.Duration
@@ -152,11 +153,8 @@ func (c *Client) Status() Status {
 		s.State, s.StateReason = StateNewServer, newServerReason(st.SeenKey)
 	case st.Account == "":
 		s.State, s.StateReason = StateUnregistered, inWords(errNotRegistered())
-		if st.FirstBoot {
-			s.State = StateFirstBoot
-		}
-		if st.FirstBoot && st.Offered {
-			s.StateReason = "The school server keeps a Journal for this laptop: 'xo-backup recover' brings it back."
+		if st.FirstBoot || st.Claim.Waits {
+			s.State, s.StateReason = StateFirstBoot, firstBootReason(st.Offered)
 		}
 		if why := c.state.why(); why != "" {
 			s.StateReason = why

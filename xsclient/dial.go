@@ -166,6 +166,9 @@ func notThere(host string, err error) string {
 
 // badKey is a private key that cannot be used.
 func badKey(name string, err error) error {
+	if full := fullDisk(err); full != err {
+		return full
+	}
 	return &Error{
 		Code:    NotRegistered,
 		Message: fmt.Sprintf("The key %s of this laptop cannot be used: please ask whoever looks after the laptops.", name),

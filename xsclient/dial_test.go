@@ -121,7 +121,7 @@ func TestServerAway(t *testing.T) {
 	for name, call := range map[string]func(context.Context) error{
 		"list":     func(ctx context.Context) error { _, err := c.ListSnapshots(ctx); return err },
 		"check":    func(ctx context.Context) error { _, err := c.CheckServer(ctx); return err },
-		"ask":      c.ask,
+		"ask":      c.WouldTake,
 		"register": c.Register,
 	} {
 		e := wantCode(t, call(t.Context()), ServerUnavailable)

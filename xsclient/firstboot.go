@@ -53,6 +53,14 @@ func emptyJournal(dir string) bool {
 	return true
 }
 
+// firstBootReason says what to do at a first boot.
+func firstBootReason(offered bool) string {
+	if offered {
+		return "The school server keeps a Journal for this laptop: 'xo-backup recover' brings it back."
+	}
+	return "Nobody has said yet whose laptop this is: 'xo-backup recover' looks for its Journal at school, 'xo-backup register' begins a new one."
+}
+
 // noteOffer keeps whether the XS has something for this laptop: then it is one
 // that is to be asked whose it is, however it looks.
 func (c *Client) noteOffer(offered bool) error {
@@ -72,11 +80,18 @@ func (c *Client) Dismiss(ctx context.Context, answer string) error {
 	defer cancel()
 	c.claims.Lock()
 	defer c.claims.Unlock()
-	leaves := answer == AnswerNotMe && c.state.get().Claimed
+	before := c.state.get()
+	leaves := answer == AnswerNotMe && before.Claimed
 	if leaves {
-		// The key is in another child's account. A new one is nobody's.
-		if err := c.cfg.Profile.RetireBackupKey(); err != nil {
-			return fmt.Errorf("putting the laptop's key aside: %w", err)
+		// The key is in another child's account. It is taken out there, with what
+		// came by it, and a new one is nobody's. Where the XS is away the key stays,
+		// or nobody could take it out later: openOwn does.
+		_, err := c.claiming(ctx, true, wire.ClaimRequest{Ask: wire.ClaimLeave, Account: before.Account})
+		if err == nil {
+			err = c.cfg.Profile.RetireBackupKey()
+		}
+		if err != nil && !mayBeLater(err) {
+			return fmt.Errorf("leaving the account %s: %w", before.Account, err)
 		}
 		if err := c.cfg.Profile.SetBackupURL(ctx, ""); err != nil {
 			return fmt.Errorf("forgetting the registration: %w", err)
@@ -87,20 +102,23 @@ func (c *Client) Dismiss(ctx context.Context, answer string) error {
 		if answer != AnswerLater {
 			st.Claim = claim{}
 		}
-		if answer == AnswerAfresh && st.Account != "" {
+		switch {
+		case answer != AnswerLater && st.Account != "": // also of an account that is its own already
 			st.Pin = wire.PinAnswer{Answer: wire.PinDismissed}
+		case st.Pin.Answer == wire.PinDismissed: // and not told yet
+			st.Pin = wire.PinAnswer{}
 		}
 		if leaves {
 			*st = state{Version: st.Version, Answer: answer, Server: st.Server, SSH: st.SSH, HostKey: st.HostKey}
 		}
 	})
 	if err != nil {
-		return err
+		return fullDisk(err)
 	}
 	switch account := c.account(); {
 	case answer == AnswerNotMe && account == "":
 		err = c.openOwn(ctx)
-	case answer == AnswerAfresh && account != "":
+	case answer != AnswerLater && account != "":
 		err = c.withAPI(ctx, c.tellPin)
 	}
 	if mayBeLater(err) {
@@ -116,13 +134,24 @@ func mayBeLater(err error) bool {
 	return errors.As(err, &e) && (e.Code == ServerUnavailable || e.Code == ServerBusy)
 }
 
-// opensOwn tells whether this laptop, which has no account, is to get one of its
-// own, whatever the XS knows of its machine.
-func (st *state) opensOwn() bool {
-	return st.Account == "" && (st.Answer == AnswerAfresh || st.Answer == AnswerNotMe)
+// ownAccount tells whether a person wants an account of its own for this laptop,
+// whatever the XS knows of its machine.
+func (st *state) ownAccount() bool { return st.Answer == AnswerAfresh || st.Answer == AnswerNotMe }
+
+// openOwed makes the account that a child wanted while the XS was away.
+func (c *Client) openOwed(ctx context.Context) error {
+	ctx, cancel := withinAMinute(ctx)
+	defer cancel()
+	c.claims.Lock()
+	defer c.claims.Unlock()
+	if st := c.state.get(); st.Account != "" || st.Answer != AnswerNotMe || st.Claim.Asked {
+		return nil
+	}
+	return c.openOwn(ctx)
 }
 
-// openOwn makes an account of this child's own.
+// openOwn makes an account of this child's own. If our key is in another child's, the
+// XS takes it out there.
 func (c *Client) openOwn(ctx context.Context) error {
 	if _, err := c.settleMachine(); err != nil {
 		return err
@@ -131,8 +160,8 @@ func (c *Client) openOwn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.State != wire.ClaimGranted || checkAccount(a.Account) != nil {
-		return badAnswer(fmt.Sprintf("an account of its own: state %.20q, account %.60q", a.State, a.Account))
+	if a.State != wire.ClaimGranted {
+		return badAnswer(fmt.Sprintf("an account of its own: state %.20q", a.State))
 	}
 	return c.letIn(ctx, a.Account, false)
 }
@@ -173,7 +202,7 @@ func (c *Client) bringOwner(ctx context.Context, api *apiClient) error {
 	if err != nil {
 		return err
 	}
-	err = api.AddKey(ctx, wire.KeyRequest{Key: hostKeyLine(owner.PublicKey()), Serial: machine.Serial})
+	err = api.AddKey(ctx, owner, machine.Serial)
 	if err != nil {
 		return err
 	}
@@ -181,14 +210,15 @@ func (c *Client) bringOwner(ctx context.Context, api *apiClient) error {
 	if err != nil {
 		return err
 	}
-	account, err := c.registerSugar(ctx, found.Registration, machine, owner.PublicKey())
-	if err != nil {
+	if _, err := c.registerSugar(ctx, found.Registration, machine, owner.PublicKey(), c.account()); err != nil {
 		return err
 	}
-	if ours := c.account(); account != ours {
-		return badAnswer(fmt.Sprintf("registration: account %.60q for the key of %.60q", account, ours))
-	}
 	return c.update(func(st *state) { st.OwnerKey = ssh.FingerprintSHA256(owner.PublicKey()) })
+}
+
+// noteRestored keeps that a person has brought a snapshot back, to tell the XS.
+func (c *Client) noteRestored(snapshot string) error {
+	return c.update(func(st *state) { st.Pin = restoredPin(snapshot) })
 }
 
 // tellPin tells the XS what a person has answered about the snapshot that it
@@ -198,14 +228,7 @@ func (c *Client) tellPin(ctx context.Context, api *apiClient) error {
 	if pin == (wire.PinAnswer{}) {
 		return nil
 	}
-	err := api.AnswerPin(ctx, pin)
-	var e *Error
-	if errors.As(err, &e) && e.Code == ServerRefused {
-		// Another laptop is the one that writes, and answers.
-		c.cfg.Log.Info("the answer about a kept snapshot is not taken", "why", err)
-		err = nil
-	}
-	if err != nil {
+	if err := c.answerPin(ctx, api, pin); err != nil {
 		return err
 	}
 	return c.update(func(st *state) {
@@ -213,6 +236,22 @@ func (c *Client) tellPin(ctx context.Context, api *apiClient) error {
 			st.Pin = wire.PinAnswer{}
 		}
 	})
+}
+
+// answerPin tells the XS. Where another laptop is the one that writes, that one
+// answers.
+func (c *Client) answerPin(ctx context.Context, api *apiClient, pin wire.PinAnswer) error {
+	err := api.AnswerPin(ctx, pin)
+	var e *Error
+	if errors.As(err, &e) && e.Code == ServerRefused {
+		c.cfg.Log.Info("the answer about a kept snapshot is not taken", "why", err)
+		return nil
+	}
+	return err
+}
+
+func restoredPin(snapshot string) wire.PinAnswer {
+	return wire.PinAnswer{Snapshot: snapshot, Answer: wire.PinRestored}
 }
 
 // catchUp tells the XS what it is still to be told.

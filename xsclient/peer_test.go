@@ -38,13 +38,15 @@ type peer struct {
 	// What a test may replace.
 	check    http.HandlerFunc // nil: honest
 	register http.HandlerFunc
-	exec     func(command string, ch ssh.Channel) // nil: honest
-	accept   func(net.Conn) bool                  // false: the connection is not served
+	exec     func(command string, ch ssh.Channel)      // nil: honest
+	accept   func(net.Conn) bool                       // false: the connection is not served
+	claims   func(key string, r wire.ClaimRequest) any // nil: nobody may claim; see serveClaim
 
 	hostKey ssh.Signer
 	shown   ssh.Signer                   // host key over SSH, if it is another
 	keys    map[string]map[string]string // account → public key → "owner" or "backup"
 	calls   []string                     // of register: its arguments
+	claimed []wire.ClaimRequest          // what was asked for as who claims
 	enrols  []wire.KeyRequest
 	tries   int // to authenticate
 	serves  wire.Availability
@@ -193,6 +195,9 @@ func (p *peer) serveConn(conn net.Conn) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.tries++
+			if c.User() == wire.ClaimUser && p.claims != nil {
+				return &ssh.Permissions{Extensions: map[string]string{"key": string(key.Marshal())}}, nil
+			}
 			kind, ok := p.keys[c.User()][string(key.Marshal())]
 			if !ok {
 				return nil, errors.New("unknown key")
@@ -217,11 +222,11 @@ func (p *peer) serveConn(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		p.wait.Go(func() { p.serveChannel(server.User(), ch, requests) })
+		p.wait.Go(func() { p.serveChannel(server, ch, requests) })
 	}
 }
 
-func (p *peer) serveChannel(account string, ch ssh.Channel, requests <-chan *ssh.Request) {
+func (p *peer) serveChannel(server *ssh.ServerConn, ch ssh.Channel, requests <-chan *ssh.Request) {
 	defer ch.Close()
 	for r := range requests {
 		if r.Type != "exec" {
@@ -237,11 +242,15 @@ func (p *peer) serveChannel(account string, ch ssh.Channel, requests <-chan *ssh
 		p.wait.Go(func() { ssh.DiscardRequests(requests) })
 		var exec func(string, ssh.Channel)
 		p.set(func() { exec = p.exec })
+		if command.Value == wire.CommandClaim {
+			p.serveClaim(server.Permissions.Extensions["key"], ch)
+			return
+		}
 		if exec != nil {
 			exec(command.Value, ch)
 			return
 		}
-		p.honestAPI(account, ch)
+		p.honestAPI(server.User(), ch)
 		ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{0}))
 		return
 	}

@@ -42,6 +42,8 @@ type pendingRestore struct {
 	// Swapping is set once a replace has all that it needs: the inode of the
 	// folder that becomes the Journal. When that is the Journal's, it is over.
 	Swapping uint64 `json:",omitempty"`
+	// Answers is set with it, if that answers the offer of the snapshot.
+	Answers bool `json:",omitempty"`
 }
 
 // is tells whether that is what these options ask for.
@@ -231,6 +233,11 @@ func (c *Client) endSwapped() (*pendingRestore, error) {
 		return nil, nil
 	}
 	c.cfg.Log.Info("a Journal that was being replaced is replaced", "snapshot", p.Resolved)
+	if p.Answers {
+		if err := c.noteRestored(p.Resolved); err != nil {
+			return nil, err
+		}
+	}
 	return p, c.forgetRestore()
 }
 

@@ -29,7 +29,7 @@ func TestRealServer(t *testing.T) {
 			if check, err := c.CheckServer(t.Context()); err != nil || !check.Available {
 				t.Errorf("after: %+v, %v", check, err)
 			}
-			if err := c.ask(t.Context()); err != nil {
+			if err := c.WouldTake(t.Context()); err != nil {
 				t.Error(err)
 			}
 			if snaps, err := c.ListSnapshots(t.Context()); err != nil || len(snaps) != 0 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
+	"github.com/sugarlabs/xo-backupd/wire"
 )
 
 // What a restore was just replacing when the power went, on a system that
@@ -93,7 +94,7 @@ func TestReplaceCutOffAtTheSwap(t *testing.T) {
 			} else {
 				must(t, os.CopyFS(replaced, os.DirFS(mine)))
 			}
-			must(t, p.savePending(pendingRestore{RestoreOptions: opts, Account: p.account(), Resolved: s.snap.ID, Swapping: inodeOf(t, p.journal)}))
+			must(t, p.savePending(pendingRestore{RestoreOptions: opts, Account: p.account(), Resolved: s.snap.ID, Swapping: inodeOf(t, p.journal), Answers: c.marker}))
 			drawn := filepath.Join(p.journal, p.uids()[0][:2], p.uids()[0], "metadata", "title")
 			must(t, os.WriteFile(drawn, []byte("drawn since"), 0o644))
 			journal, before := inodeOf(t, p.journal), listing(t, p.journal)
@@ -109,6 +110,9 @@ func TestReplaceCutOffAtTheSwap(t *testing.T) {
 				}
 			}
 			p.pending(false)
+			if answered := p.state.get().Pin == (wire.PinAnswer{Snapshot: s.snap.ID, Answer: wire.PinRestored}); answered != c.marker {
+				t.Errorf("that it is here answers the offer: %t", answered)
+			}
 		})
 	}
 }

@@ -76,10 +76,20 @@ func (r *registration) keys(context.Context) (err error) {
 	if r.owner, err = r.c.cfg.Profile.OwnerKey(); err != nil {
 		return ownerKeyError(err)
 	}
-	if r.backup, err = r.c.cfg.Profile.BackupKey(true); err != nil {
-		return badKey("backup.key", err)
+	r.backup, err = r.c.ownKey()
+	return err
+}
+
+// ownKey reads our key, and makes it if there is none: one at a time, or two who ask
+// at once make one each, and the XS lets in the one that is not kept.
+func (c *Client) ownKey() (ssh.Signer, error) {
+	c.making.Lock()
+	defer c.making.Unlock()
+	key, err := c.cfg.Profile.BackupKey(true)
+	if err != nil {
+		return nil, badKey("backup.key", err)
 	}
-	return nil
+	return key, nil
 }
 
 func ownerKeyError(err error) error {
@@ -100,7 +110,7 @@ func (r *registration) known(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if st := r.c.state.get(); account == "" && st.opensOwn() {
+	if st := r.c.state.get(); account == "" && st.ownAccount() {
 		if err := r.c.openOwn(ctx); err != nil {
 			return err
 		}
@@ -158,8 +168,8 @@ func namesOffered(offers []wire.Claimable) string {
 // registered answers the account that a registration has left, Sugar's or
 // ours; "" if there was none.
 func (r *registration) registered(ctx context.Context) (string, error) {
-	if st := r.c.state.get(); st.Claimed {
-		return st.Account, nil // Sugar may know an older one
+	if st := r.c.state.get(); st.Claimed || st.Account != "" && st.ownAccount() {
+		return st.Account, nil // a person has said so; Sugar may know another one
 	}
 	backup, err := r.c.cfg.Profile.BackupURL(ctx)
 	if err != nil {
@@ -195,15 +205,16 @@ func (r *registration) register(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	account, err := r.c.registerSugar(ctx, r.found.Registration, machine, r.owner.PublicKey())
+	account, err := r.c.registerSugar(ctx, r.found.Registration, machine, r.owner.PublicKey(), "")
 	if err != nil {
 		return "", err
 	}
 	return account, r.c.update(func(st *state) { st.Account = account; st.Enrolled = false })
 }
 
-// registerSugar does what Sugar's register_laptop does, and answers the account.
-func (c *Client) registerSugar(ctx context.Context, at string, m profile.Machine, key ssh.PublicKey) (string, error) {
+// registerSugar does what Sugar's register_laptop does, and answers the account. If
+// it is not the one that is wanted, unless any is, Sugar does not hear of it.
+func (c *Client) registerSugar(ctx context.Context, at string, m profile.Machine, key ssh.PublicKey, want string) (string, error) {
 	answer, err := c.callRegister(ctx, at, m, c.owner(ctx).Nick, key)
 	if err != nil {
 		return "", err
@@ -212,6 +223,9 @@ func (c *Client) registerSugar(ctx context.Context, at string, m profile.Machine
 	account, _, ok := splitBackupURL(backupURL)
 	if !ok {
 		return "", badAnswer(fmt.Sprintf("registration: backupurl %.80q", backupURL))
+	}
+	if want != "" && account != want {
+		return "", badAnswer(fmt.Sprintf("registration: account %.60q for a key of %.60q", account, want))
 	}
 	if err := c.cfg.Profile.SetBackupURL(ctx, backupURL); err != nil {
 		return "", fmt.Errorf("keeping the registration: %w", err)
@@ -277,10 +291,7 @@ func (r *registration) enrol(ctx context.Context) error {
 	}
 	defer s.Close()
 	err = s.withAPI(ctx, func(ctx context.Context, api *apiClient) error {
-		return api.AddKey(ctx, wire.KeyRequest{
-			Key:    hostKeyLine(r.backup.PublicKey()),
-			Serial: r.c.machine().Serial,
-		})
+		return api.AddKey(ctx, r.backup, r.c.machine().Serial)
 	})
 	if err != nil {
 		return err

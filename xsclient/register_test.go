@@ -230,3 +230,32 @@ func TestRegisterSerial(t *testing.T) {
 		t.Errorf("%q, want %q", p.calls, want)
 	}
 }
+
+// Who asks for our key at the same time gets the same, which is the one that is kept.
+func TestOneKey(t *testing.T) {
+	c := client(t, laptop(t, newPeer(t), "-t", "ed25519"))
+	made := make(chan string)
+	for range 8 {
+		go func() {
+			key, err := c.ownKey()
+			if err != nil {
+				made <- err.Error()
+				return
+			}
+			made <- hostKeyLine(key.PublicKey())
+		}()
+	}
+	var all []string
+	for range 8 {
+		all = append(all, <-made)
+	}
+	kept, err := c.cfg.Profile.BackupKey(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range all {
+		if key != hostKeyLine(kept.PublicKey()) {
+			t.Errorf("%s, and kept is another", key)
+		}
+	}
+}

@@ -133,6 +133,7 @@ func (s *replaceSink) recordSwapping() (err error) {
 	if s.pending.Swapping, err = inode(s.dir); err != nil {
 		return err
 	}
+	s.pending.Answers = s.answers()
 	if err := s.c.savePending(s.pending); err != nil {
 		return fmt.Errorf("recording that the Journal is being replaced: %w", err)
 	}

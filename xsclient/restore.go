@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/datastore"
@@ -41,6 +42,7 @@ func (c *Client) restore(ctx context.Context, opts RestoreOptions, progress func
 	}
 	r := c.newRestore(account, c.stagingDir(), progress)
 	defer r.disconnect()
+	defer r.filling.Wait()
 	if err := r.begin(opts); err != nil {
 		return Result{}, fullDisk(err)
 	}
@@ -50,25 +52,31 @@ func (c *Client) restore(ctx context.Context, opts RestoreOptions, progress func
 		r.abandonUnlessWorthGoingOn(ctx, err)
 		return Result{}, err
 	}
-	return result, errors.Join(r.answerPin(ctx, result), c.forgetRestore(), c.forgetEntryUnderWay())
+	return result, errors.Join(r.answerPin(ctx), c.forgetRestore(), c.forgetEntryUnderWay())
 }
 
-// answerPin says that what was offered is here, if all of it is. It is recorded
-// first: the XS may be gone by now.
-func (r *restore) answerPin(ctx context.Context, result Result) error {
-	if answers := r.snap.Pinned || r.offered && r.c.state.get().Claimed; result.Partial || !answers {
+// answerPin says that what was offered is here, if all of it is. Where the XS is gone
+// by now that is kept, to be told later.
+func (r *restore) answerPin(ctx context.Context) error {
+	if !r.answers() || r.c.account() != r.account { // a child may be another's by now
 		return nil
 	}
-	err := r.c.update(func(st *state) {
-		st.Pin = wire.PinAnswer{Snapshot: r.snap.ID, Answer: wire.PinRestored}
-	})
-	if err != nil {
-		return err
+	err := r.c.answerPin(ctx, r.api, restoredPin(r.snap.ID))
+	if err == nil {
+		return r.c.update(func(st *state) { st.Pin = wire.PinAnswer{} }) // an earlier one is none any more
 	}
-	if err := r.c.tellPin(ctx, r.api); err != nil {
-		r.c.cfg.Log.Info("the school server is told later that the Journal is back", "why", err)
-	}
-	return nil
+	r.c.cfg.Log.Info("the school server is told later that the Journal is back", "why", err)
+	return r.c.noteRestored(r.snap.ID)
+}
+
+// answers tells whether that the snapshot is here is the answer to an offer.
+func (r *restore) answers() bool {
+	return !r.partial() && (r.snap.Pinned || r.offered && r.c.state.get().Claimed)
+}
+
+// partial tells whether something of the snapshot is not here as it was.
+func (r *restore) partial() bool {
+	return len(r.result.Skipped)+len(r.result.Mended)+r.result.Unlisted > 0
 }
 
 func (r *restore) all(ctx context.Context) (Result, error) {
@@ -214,6 +222,7 @@ type restore struct {
 	// published: something may have been fetched or put back, now or before.
 	published bool
 	offered   bool // it is the one that comes back when nobody says which
+	filling   sync.WaitGroup
 	filled    bool // the profile has its owner's name and colour
 
 	store  *datastore.Store
@@ -272,26 +281,32 @@ func (r *restore) run(ctx context.Context) (Result, error) {
 	if err := r.sink.finish(ctx); err != nil {
 		return Result{}, err
 	}
+	r.filling.Wait()
 	r.result.Snapshot = r.snap
-	r.result.Partial = len(r.result.Skipped)+len(r.result.Mended)+r.result.Unlisted > 0
+	r.result.Partial = r.partial()
 	r.result.Message = restoreMessage(r.result, r.pending.Replace)
 	return r.result, nil
 }
 
 // fillOwner gives a profile without a name, colour or group those that the backup
-// has. It came with the first batch, which has it at its top.
+// has. It came with the first batch, which has it at its top. Sugar's settings take
+// their time, and nothing waits for them but the end.
 func (r *restore) fillOwner(ctx context.Context) {
 	if r.filled {
 		return
 	}
 	r.filled = true
+	failed := func(err error) { r.c.cfg.Log.Warn("the owner's name and colour do not come back", "error", err) }
 	journal, err := datastore.ReadJournal(os.DirFS(r.treeDir()))
-	if err == nil {
-		err = r.c.cfg.Profile.FillOwner(ctx, profile.Owner(journal.Owner))
-	}
 	if err != nil {
-		r.c.cfg.Log.Warn("the owner's name and colour do not come back", "error", err)
+		failed(err)
+		return
 	}
+	r.filling.Go(func() {
+		if err := r.c.cfg.Profile.FillOwner(ctx, profile.Owner(journal.Owner)); err != nil {
+			failed(err)
+		}
+	})
 }
 
 // open opens what is here.

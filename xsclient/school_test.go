@@ -36,6 +36,7 @@ type school struct {
 	acts
 	restores []wire.RestoreRequest // that were asked for
 	asked    []string              // over the api
+	pins     []wire.PinAnswer      // that were told
 }
 
 // acts is what a test may replace.
@@ -185,6 +186,13 @@ func (s *school) serveAPI(ch ssh.Channel, r *bufio.Reader) {
 		switch {
 		case request.Method == http.MethodPost && path == "keys":
 			s.enrol(request)
+			answer = nil
+		case request.Method == http.MethodPost && path == "pins":
+			var pin wire.PinAnswer
+			if err := json.NewDecoder(request.Body).Decode(&pin); err != nil {
+				s.t.Error(err)
+			}
+			s.peer.set(func() { s.pins = append(s.pins, pin) })
 			answer = nil
 		case path == "snapshots":
 			s.peer.set(func() {

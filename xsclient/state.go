@@ -58,6 +58,8 @@ type state struct {
 	// has the Journal, Unix seconds. A partial backup counts: all that can be
 	// read is safe then, and LastResult says what cannot.
 	LastBackup int64 `json:"last_backup,omitempty"`
+	// Boot is the same moment, as no clock can get it wrong.
+	Boot boot `json:"boot,omitzero"`
 	// LastResult is how the last backup ended, in words, a failed one too.
 	LastResult string `json:"last_result,omitempty"`
 	// Entries is how many entries the last backup holds.

@@ -134,7 +134,12 @@ func rank(algorithm, kind string) int {
 // wrongServer remembers what another server showed, and says that nothing was
 // sent to it.
 func (c *Client) wrongServer(host string, t *hostTrust) error {
-	if err := c.update(func(st *state) { st.SeenKey = hostKeyLine(t.wrong) }); err != nil {
+	err := c.update(func(st *state) {
+		if !t.brief || t.deploy != nil || st.HostKey != "" { // else none is ours yet
+			st.SeenKey = hostKeyLine(t.wrong)
+		}
+	})
+	if err != nil {
 		c.cfg.Log.Warn("cannot keep the state", "error", err)
 	}
 	next := fmt.Sprintf("If the school has a new server, trust it: its fingerprint is %s.", ssh.FingerprintSHA256(t.wrong))
@@ -159,10 +164,11 @@ func newServerReason(seen string) string {
 // sawTrusted keeps where the trusted server was found, pins its key if it is
 // the first, and forgets about another one that was seen meanwhile.
 func (c *Client) sawTrusted(trust *hostTrust, addr string) error {
-	if trust.brief {
-		return nil
-	}
 	return c.update(func(st *state) {
+		st.SeenKey = ""
+		if trust.brief {
+			return
+		}
 		st.SSH = addr
 		if trust.server != "" {
 			st.Server = trust.server
@@ -170,7 +176,6 @@ func (c *Client) sawTrusted(trust *hostTrust, addr string) error {
 		if trust.deploy == nil {
 			st.HostKey = hostKeyLine(trust.pinned)
 		}
-		st.SeenKey = ""
 	})
 }
 
@@ -198,7 +203,8 @@ func (c *Client) TrustServer(ctx context.Context, fingerprint string) error {
 	return c.update(func(st *state) {
 		if line := hostKeyLine(key); st.HostKey != line {
 			// It may know nothing of this laptop, and have nothing of it.
-			*st = state{Version: st.Version, Account: st.Account, Server: st.Server, HostKey: line}
+			*st = state{Version: st.Version, Account: st.Account, Server: st.Server, HostKey: line,
+				FirstBoot: st.FirstBoot, Answer: st.Answer} // whose laptop it is stays so
 		}
 		st.SeenKey = ""
 		st.SSH = "" // the new one may listen elsewhere

@@ -96,6 +96,8 @@ func (o outcome) next() string {
 		return "xo-backup register --trust FINGERPRINT, once you have compared it with what the server shows"
 	case dbus.ErrorPrefix + dbus.NoSnapshot:
 		return "xo-backup list"
+	case dbus.ErrorPrefix + dbus.ClaimRefused:
+		return "xo-backup recover CODE, with a code from whoever looks after the school server"
 	case dbus.ErrorPrefix + dbus.NoEntry:
 		return "xo-backup find TEXT, which shows the UID of each entry"
 	case dbus.ErrorPrefix + dbus.Busy:

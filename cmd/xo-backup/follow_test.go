@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sugarlabs/xo-backupd/dbus"
-	"github.com/sugarlabs/xo-backupd/dbus/bustest"
 )
 
 // TestOutcomes: what is said of each end of a backup, and the exit status.
@@ -91,25 +90,17 @@ func TestTerminal(t *testing.T) {
 			return dbus.Outcome{Message: "All is safe."}, nil
 		}
 	})
-	terminal := func(input string, args ...string) (string, int) {
-		ctx, cancel := context.WithTimeout(context.Background(), bustest.Patience)
-		defer cancel()
-		cmd := b.Command(ctx, "script", "-qefc", program+" "+strings.Join(args, " "), "/dev/null")
-		cmd.Stdin = strings.NewReader(input)
-		out, _ := cmd.Output()
-		return string(out), cmd.ProcessState.ExitCode()
-	}
-	out, code := terminal("", "now")
+	out, code := terminal(t, b, "", "now")
 	if code != 0 || !regexp.MustCompile(`(?s)Looking.*Sending, \S+ MB of 100 MB, \d+ seconds left +\d+% \|█.*All is safe\.`).MatchString(out) {
 		t.Errorf("exit status %d\n%q", code, out)
 	}
 	for input, want := range map[string]string{"n\n": "Nothing was changed.", "\n": "Nothing was changed.", "yes\n": "replace true"} {
-		out, code := terminal(input, "restore", "--replace")
+		out, code := terminal(t, b, input, "restore", "--replace")
 		if !strings.Contains(out, "will be replaced by snapshot the latest") || !strings.Contains(out, want) || (code == 0) != (input == "yes\n") {
 			t.Errorf("%q: exit status %d\n%s", input, code, out)
 		}
 	}
-	if out, code := terminal("", "restore", "--replace", "--yes"); code != 0 || strings.Contains(out, "Go on?") {
+	if out, code := terminal(t, b, "", "restore", "--replace", "--yes"); code != 0 || strings.Contains(out, "Go on?") {
 		t.Errorf("exit status %d\n%s", code, out)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -27,7 +28,7 @@ const (
 )
 
 func main() {
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, patience: 30 * time.Second}
 	a.person = term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd()))
 	a.bar = term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd()))
 	if a.columns, _, _ = term.GetSize(int(os.Stderr.Fd())); a.columns <= 0 {
@@ -40,9 +41,10 @@ func main() {
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	person         bool // somebody is there to answer a question
-	bar            bool // progress is a bar; else it is lines
-	columns        int  // of the terminal
+	person         bool          // somebody is there to answer a question
+	bar            bool          // progress is a bar; else it is lines
+	columns        int           // of the terminal
+	patience       time.Duration // with a claim, until it is asked for again
 	json           bool
 }
 
@@ -91,6 +93,7 @@ func (a *app) root() *cobra.Command {
   xo-backup list         what the school server keeps
   xo-backup find TEXT    look for entries, here or in what the server keeps
   xo-backup restore      bring back what is missing here
+  xo-backup recover      bring it back to a laptop that was set up anew
 
 The backup itself is done by xo-backupd, which goes on when you leave this
 program: 'xo-backup status' shows what it does, 'xo-backup cancel' stops it.
@@ -107,7 +110,7 @@ away (try again later), 4 done, but some entries are missing; 130 interrupted.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetVersionTemplate("xo-backup {{.Version}}\n")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "answer in JSON, for scripts")
-	root.AddCommand(a.statusCommand(), a.nowCommand(), a.listCommand(), a.findCommand(), a.restoreCommand(), a.exportCommand(), a.registerCommand(), a.cancelCommand())
+	root.AddCommand(a.statusCommand(), a.nowCommand(), a.listCommand(), a.findCommand(), a.restoreCommand(), a.exportCommand(), a.registerCommand(), a.recoverCommand(), a.cancelCommand())
 	return root
 }
 

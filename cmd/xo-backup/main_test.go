@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sugarlabs/xo-backupd/dbus"
 	"github.com/sugarlabs/xo-backupd/dbus/bustest"
@@ -44,7 +45,8 @@ type engine struct {
 	list    []dbus.Snapshot
 	trusted string
 
-	work func(ctx context.Context, progress func(dbus.Progress)) (dbus.Outcome, error)
+	work    func(ctx context.Context, progress func(dbus.Progress)) (dbus.Outcome, error)
+	restore func(progress func(dbus.Progress)) (dbus.Outcome, error) // nil: done
 
 	library
 	gate
@@ -88,7 +90,15 @@ func (e *engine) Backup(ctx context.Context, _ string, progress func(dbus.Progre
 	return work(ctx, progress)
 }
 
+func (e *engine) HeldBack(context.Context) (string, time.Duration) { return "", 0 }
+
 func (e *engine) Restore(ctx context.Context, r dbus.RestoreRequest, progress func(dbus.Progress)) (dbus.Outcome, error) {
+	e.mu.Lock()
+	restore := e.restore
+	e.mu.Unlock()
+	if restore != nil {
+		return restore(progress)
+	}
 	return dbus.Outcome{Message: fmt.Sprintf("Restored %q, replace %v, deleted %v.", r.Snapshot, r.Replace, r.Deleted)}, nil
 }
 
@@ -114,23 +124,42 @@ func (p problem) BackupError() (string, string) { return p.name, p.message }
 // bed is a bus with the service on it.
 func bed(t *testing.T) (*bustest.Bus, *engine) {
 	b, e := bustest.Start(t), &engine{}
+	serve(t, b, e)
+	return b, e
+}
+
+// serve starts a service, which ends with the test if it is not stopped before.
+func serve(t *testing.T, b *bustest.Bus, e *engine) (stop func()) {
+	t.Helper()
 	s := dbus.New(dbus.Config{Version: "1.2.3", StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	conn, err := s.Connect(b.Address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, end := context.WithCancel(context.Background())
 	over := make(chan error, 1)
 	go func() { over <- s.Run(ctx, conn, e) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		end()
 		if err := <-over; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(stop)
 	asker := b.Connect(t)
 	bustest.Await(t, "the service", func() bool { return b.Owner(asker, dbus.BusName) != "" })
-	return b, e
+	return stop
+}
+
+// terminal answers what the program says on one where somebody types the input.
+func terminal(t *testing.T, b *bustest.Bus, input string, args ...string) (out string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), bustest.Patience)
+	defer cancel()
+	cmd := b.Command(ctx, "script", "-qefc", program+" "+strings.Join(args, " "), "/dev/null")
+	cmd.Stdin = strings.NewReader(input)
+	said, _ := cmd.Output()
+	return strings.ReplaceAll(string(said), "\r\n", "\n"), cmd.ProcessState.ExitCode()
 }
 
 // run answers what the program says and how it ends.
@@ -172,6 +201,11 @@ func TestUsage(t *testing.T) {
 		{"export x", 2, "", "and the name of a file"},
 		{"export x a b.xoj", 2, "", `"b.xoj" is too much`},
 		{"export --help", 0, "Take one entry along as a file", ""},
+		{"recover 1234 5678 --account SHC1", 2, "", "a CODE says itself which account it is for"},
+		{"recover --later --not-me", 2, "", "--later and --not-me are two answers"},
+		{"recover --afresh 12345678", 2, "", "--afresh says that no Journal is to come back"},
+		{"recover --not-me --account SHC1", 2, "", "--not-me says that no Journal is to come back"},
+		{"recover --help", 0, "Type it as it is written", ""},
 		{"status", 1, "", "The backup service xo-backupd is not installed"},
 		{"now --json", 1, `"error_name":"org.freedesktop.DBus.Error.ServiceUnknown"`, ""},
 	} {

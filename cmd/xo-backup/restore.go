@@ -60,21 +60,24 @@ With --json: one object when it is over, as for 'now'.`,
 			fmt.Fprintln(a.stderr, "Nothing was changed.")
 			return status(exitFailed)
 		}
-		method, args := "Restore", []any{id}
 		switch {
 		case entry != "":
-			method, args = "RestoreEntry", []any{id, entry}
+			return a.restore(d, "RestoreEntry", id, entry)
 		case replace:
-			method = "RestoreWithOptions"
-			args = append(args, map[string]godbus.Variant{"mode": godbus.MakeVariant("replace")})
+			return a.restore(d, "RestoreWithOptions", id, map[string]godbus.Variant{"mode": godbus.MakeVariant("replace")})
 		}
-		var job godbus.ObjectPath
-		if err := d.call(context.Background(), method, args, &job); err != nil {
-			return err
-		}
-		return a.finish(d, job)
+		return a.restore(d, "Restore", id)
 	})
 	return c
+}
+
+// restore begins a restore, or finds the one that is under way, and shows it.
+func (a *app) restore(d *daemon, method string, args ...any) error {
+	var job godbus.ObjectPath
+	if err := d.call(context.Background(), method, args, &job); err != nil {
+		return err
+	}
+	return a.finish(d, job)
 }
 
 // agreed asks before the Journal is replaced, if somebody is there to be asked.
@@ -85,7 +88,12 @@ func (a *app) agreed(id string) bool {
 	if id == "" {
 		id = "the latest"
 	}
-	fmt.Fprintf(a.stderr, "The whole Journal of this laptop will be replaced by snapshot %s.\nWhat is only here will not be in the Journal any more. Go on? [y/N] ", id)
+	return a.yes(fmt.Sprintf("The whole Journal of this laptop will be replaced by snapshot %s.\nWhat is only here will not be in the Journal any more. Go on?", id))
+}
+
+// yes asks; all but a clear yes is a no.
+func (a *app) yes(question string) bool {
+	fmt.Fprint(a.stderr, question, " [y/N] ")
 	answer, _ := bufio.NewReader(a.stdin).ReadString('\n')
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":

@@ -113,6 +113,8 @@ func (a *app) sayStanding(s standing, jobs []progress) {
 	switch s.State {
 	case dbus.StateUnregistered:
 		say("Next", "xo-backup register")
+	case dbus.StateFirstBoot:
+		say("Next", "xo-backup recover")
 	case dbus.StateNewServer:
 		say("Next", "xo-backup register --trust FINGERPRINT")
 	case dbus.StateIdle:

@@ -20,6 +20,15 @@ func TestStatus(t *testing.T) {
 			t.Errorf("exit status %d, no %q in\n%s", code, want, stdout)
 		}
 	}
+	e.set(func(e *engine) {
+		e.status = dbus.Status{State: dbus.StateFirstBoot, StateReason: "A Journal is at school."}
+	})
+	stdout, _, _ = run(t, b, "status")
+	for _, want := range []string{"State:        new: it may have a backup at school", "Why:          A Journal is at school.", "Next:         xo-backup recover\n"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
 	hold := make(chan struct{})
 	e.set(func(e *engine) {
 		e.status = dbus.Status{State: dbus.StateIdle, Server: "http://xs", Account: "SHF1", Serial: "SHF2",

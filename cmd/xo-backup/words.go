@@ -105,6 +105,22 @@ func date(seconds int64, now time.Time) string {
 	return s
 }
 
+// day is one as people say it, when that was not long ago.
+func day(seconds int64, now time.Time) string {
+	t := time.Unix(seconds, 0).In(now.Location())
+	midnight := func(t time.Time) time.Time { return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC) }
+	switch ago := int(midnight(now).Sub(midnight(t)) / (24 * time.Hour)); {
+	case t.After(now): // a clock that fell back
+	case ago == 0:
+		return "today"
+	case ago == 1:
+		return "yesterday"
+	case ago < 7:
+		return t.Weekday().String()
+	}
+	return "on " + t.Format(time.DateOnly)
+}
+
 func (a *app) printJSON(v any) {
 	e := json.NewEncoder(a.stdout)
 	e.SetEscapeHTML(false)

@@ -18,3 +18,26 @@ func TestWords(t *testing.T) {
 		}
 	}
 }
+
+func TestDay(t *testing.T) {
+	lima := time.FixedZone("Lima", -5*3600)
+	now := time.Date(2026, 3, 3, 0, 30, 0, 0, lima) // a Tuesday
+	for at, want := range map[string]string{
+		"2026-03-03T00:10:00-05:00": "today",
+		"2026-03-02T23:50:00-05:00": "yesterday",
+		"2026-03-02T00:00:00-05:00": "yesterday",
+		"2026-03-01T23:59:00-05:00": "Sunday",
+		"2026-02-26T04:00:00Z":      "Wednesday", // in Lima
+		"2026-02-25T12:00:00-05:00": "Wednesday",
+		"2026-02-24T23:59:00-05:00": "on 2026-02-24",
+		"2026-03-03T00:31:00-05:00": "on 2026-03-03",
+	} {
+		moment, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := day(moment.Unix(), now); got != want {
+			t.Errorf("%s is %s, not %s", at, got, want)
+		}
+	}
+}

@@ -17,6 +17,8 @@ import (
 	"github.com/knadh/koanf/v2"
 	gotoml "github.com/pelletier/go-toml/v2"
 	"github.com/spf13/pflag"
+
+	"github.com/sugarlabs/xo-backupd/schedule"
 )
 
 const (
@@ -30,6 +32,7 @@ type config struct {
 	Server, Registration, DeploymentKey string
 	Serial, UUID, Nick                  string
 	IdleExit                            time.Duration
+	Schedule                            schedule.Settings
 
 	getenv func(string) string
 }
@@ -73,14 +76,14 @@ func loadConfig(args, environ []string) (*config, error) {
 	if err := add(all, "command line", settings(flags), nil); err != nil {
 		return nil, err
 	}
-	cfg := &config{
-		Server: all.String("server"), Registration: all.String("registration"), DeploymentKey: all.String("deployment_key"),
-		Serial: all.String("serial"), UUID: all.String("uuid"), Nick: all.String("nick"),
-		IdleExit: defaultIdleExit,
-		getenv:   getenv,
+	cfg := &config{IdleExit: defaultIdleExit, Schedule: schedule.Default(), getenv: getenv}
+	for _, k := range keys {
+		if all.Exists(k.name) {
+			_ = k.set(cfg, all.Get(k.name)) // add has tried
+		}
 	}
-	if all.Exists("idle_exit") {
-		cfg.IdleExit, _ = duration(all.Get("idle_exit")) // checked by add
+	if err := cfg.Schedule.Check(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	return cfg, nil
 }
@@ -93,24 +96,29 @@ func add(all *koanf.Koanf, source string, p koanf.Provider, parser koanf.Parser)
 	}
 	values := one.All()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		known := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
-		if known < 0 {
+		known := keyCalled(name, "")
+		if known == nil {
 			return fmt.Errorf("%s: there is no key %q; there are: %s", source, name, keyNames())
 		}
-		if err := keys[known].check(values[name]); err != nil {
+		if err := known.set(&config{}, values[name]); err != nil {
 			return fmt.Errorf("%s: %s: %w", source, name, err)
 		}
 	}
 	return all.Merge(one)
 }
 
-// environment takes XO_BACKUPD_SERVER for server and so on.
+// environment takes XO_BACKUPD_SERVER for server, XO_BACKUPD_SCHEDULE_QUIET for
+// schedule.quiet and so on.
 func environment(environ []string) koanf.Provider {
 	return env.Provider(delim, env.Opt{
 		Prefix:      envPrefix,
 		EnvironFunc: func() []string { return environ },
 		TransformFunc: func(name, value string) (string, any) {
-			return strings.ToLower(strings.TrimPrefix(name, envPrefix)), value
+			name = strings.ToLower(strings.TrimPrefix(name, envPrefix))
+			if k := keyCalled(name, "_"); k != nil {
+				name = k.name
+			}
+			return name, value
 		},
 	})
 }
@@ -118,11 +126,11 @@ func environment(environ []string) koanf.Provider {
 // settings are the flags that stand for keys.
 func settings(flags *pflag.FlagSet) koanf.Provider {
 	return posflag.ProviderWithFlag(flags, delim, nil, func(f *pflag.Flag) (string, any) {
-		name := strings.ReplaceAll(f.Name, "-", "_")
-		if !f.Changed || !slices.ContainsFunc(keys, func(k key) bool { return k.name == name }) {
+		k := keyCalled(f.Name, "-")
+		if !f.Changed || k == nil {
 			return "", nil
 		}
-		return name, f.Value.String()
+		return k.name, f.Value.String()
 	})
 }
 
@@ -132,7 +140,7 @@ func parseFlags(args []string) (flags *pflag.FlagSet, files []string, err error)
 	flags.Usage = func() {}
 	flags.StringArrayVar(&files, "config", nil, "read this `FILE` instead of "+systemFile+" and\n$XDG_CONFIG_HOME/xo-backupd/config.toml")
 	for _, k := range keys {
-		flags.String(strings.ReplaceAll(k.name, "_", "-"), "", k.help)
+		flags.String(k.joined("-"), "", k.help)
 	}
 	showVersion := flags.Bool("version", false, "print the version")
 	help := flags.BoolP("help", "h", false, "print this")
@@ -158,9 +166,10 @@ xo-backup does, and so does Sugar. It ends by itself when it has nothing to do.
 Usage: xo-backupd [flags]
 
 ` + flags.FlagUsages() + `
-Every key but --config can also stand in a configuration file (idle_exit = "2m"),
-or in the environment (XO_BACKUPD_IDLE_EXIT=2m). What is not set is found as Sugar
-finds it. The profile is found through SUGAR_HOME and SUGAR_PROFILE.
+Every key but --config can also stand in a configuration file (idle_exit = "2m",
+schedule.quiet = "22:00-06:00"), or in the environment (XO_BACKUPD_IDLE_EXIT=2m,
+XO_BACKUPD_SCHEDULE_QUIET=22:00-06:00). What is not set is found as Sugar finds it.
+The profile is found through SUGAR_HOME and SUGAR_PROFILE.
 `
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sugarlabs/xo-backupd/schedule"
 )
 
 const someKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl deployment"
@@ -61,6 +63,33 @@ deployment_key = "`+someKey+`"
 	}
 }
 
+// TestScheduleConfig: as numbers and words in a file, and as text elsewhere.
+func TestScheduleConfig(t *testing.T) {
+	cfg, err := loadConfig(nil, []string{"HOME=/nonexistent"})
+	if err != nil || cfg.Schedule != schedule.Default() {
+		t.Errorf("%+v %v", cfg, err)
+	}
+	name := write(t, `
+[schedule]
+enabled = false
+every = "12h"
+spread = 0
+quiet = "22:00-06:00"
+battery = 50
+metered = true
+load = 2
+`)
+	cfg, err = loadConfig([]string{"--config", name, "--schedule-spread=30m"},
+		[]string{"XO_BACKUPD_SCHEDULE_FROM=07:30", "XO_BACKUPD_SCHEDULE_BATTERY=40", "XO_BACKUPD_SCHEDULE_ENABLED=true", "XO_BACKUPD_SCHEDULE_LOAD=0.5"})
+	want := schedule.Settings{
+		Enabled: true, Every: 12 * time.Hour, From: 7*time.Hour + 30*time.Minute, Spread: 30 * time.Minute,
+		Quiet: schedule.Hours{From: 22 * time.Hour, To: 6 * time.Hour}, Battery: 40, Metered: true, Load: 0.5,
+	}
+	if err != nil || cfg.Schedule != want {
+		t.Errorf("%+v %v", cfg, err)
+	}
+}
+
 // TestWrongConfig: each mistake is an error that names the key and the place.
 func TestWrongConfig(t *testing.T) {
 	for _, c := range []struct{ contents, want string }{
@@ -87,6 +116,17 @@ func TestWrongConfig(t *testing.T) {
 		{`idle_exit = 120`, `idle_exit: "120" is not a time like`},
 		{`idle_exit = "-2m"`, `idle_exit: "-2m" is not`},
 		{`idle_exit = true`, `idle_exit: "true" is not`},
+		{"[schedule]\nenabled = \"sometimes\"", `schedule.enabled: "sometimes" is neither true nor false`},
+		{`schedule.metered = 1`, `schedule.metered: "1" is neither`},
+		{`schedule.every = "1m"`, "schedule.every: 1m0s is not between 1h0m0s and 744h0m0s"},
+		{`schedule.every = "daily"`, `schedule.every: "daily" is not a time`},
+		{`schedule.from = 8`, `schedule.from: "8" is not a time of day like "08:00"`},
+		{`schedule.from = 08:00:00`, `schedule.from: "08:00:00" is not a time of day`}, // TOML knows times
+		{`schedule.spread = 3`, `schedule.spread: "3" is not a time`},
+		{`schedule.quiet = "22:00"`, `schedule.quiet: "22:00" are not hours like "22:00-06:00"`},
+		{`schedule.battery = 101`, `schedule.battery: "101" is not a number from 0 to 100`},
+		{`schedule.battery = "nan"`, `schedule.battery: "nan" is not`},
+		{`schedule.load = -1`, `schedule.load: "-1" is not a number`},
 		{"server = \"http://a\"\nserver = ", "line 2, column "},
 		{"\xff\xfe", ""},
 	} {
@@ -108,6 +148,9 @@ func TestWrongConfig(t *testing.T) {
 		{[]string{"--config", "/"}, nil, "/: "},
 		{nil, []string{"XO_BACKUPD_SERVR=x"}, `environment: there is no key "servr"`},
 		{nil, []string{"XO_BACKUPD_SCHEDULE_NONSENSE=x"}, `environment: there is no key "schedule_nonsense"`},
+		{nil, []string{"XO_BACKUPD_SCHEDULE_LOAD=much"}, `environment: schedule.load: "much" is not`},
+		{[]string{"--schedule-quiet=always"}, nil, `command line: schedule.quiet: "always" are not`},
+		{[]string{"--schedule-spread=24h"}, nil, `configuration: schedule.spread: 24h0m0s is not shorter than schedule.every, 24h0m0s`},
 		{nil, []string{"XO_BACKUPD_IDLE_EXIT=soon"}, `environment: idle_exit: "soon" is not`},
 		{[]string{"--server=x"}, nil, `command line: server: "x" is not a URL`},
 		{[]string{"--sever=x"}, nil, "unknown flag: --sever"},

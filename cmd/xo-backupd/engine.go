@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	godbus "github.com/godbus/dbus/v5"
 
@@ -11,13 +12,15 @@ import (
 	"github.com/sugarlabs/xo-backupd/datastore/service"
 	"github.com/sugarlabs/xo-backupd/dbus"
 	"github.com/sugarlabs/xo-backupd/profile"
+	"github.com/sugarlabs/xo-backupd/schedule"
 	"github.com/sugarlabs/xo-backupd/xsclient"
 )
 
 // engine is xsclient in the words of the D-Bus service: neither knows the other.
 type engine struct {
-	client  *xsclient.Client
-	browser *browse.Browser
+	client   *xsclient.Client
+	browser  *browse.Browser
+	byItself *byItself
 }
 
 var _ dbus.Engine = engine{}
@@ -44,17 +47,26 @@ func newEngine(cfg *config, home profile.Profile, at places, conn *godbus.Conn, 
 	browser := browse.New(browse.Config{
 		Profile: home, CacheDir: at.cache, Datastore: datastore, School: client, Getenv: cfg.getenv, Log: log,
 	})
-	return engine{client, browser}, nil
+	own := &byItself{settings: cfg.Schedule, client: client, home: home}
+	own.laptop = schedule.Laptop{Root: "/", Journal: home.Datastore()}
+	if cfg.Schedule.Enabled {
+		own.laptop.System = connectSystem(cfg.getenv, log)
+	}
+	return engine{client, browser, own}, nil
 }
 
 // close ends what stays open between calls.
 func (e engine) close() error {
 	e.client.Close()
+	if system := e.byItself.laptop.System; system != nil {
+		system.Close()
+	}
 	return e.browser.Close()
 }
 
 func (e engine) Recover(ctx context.Context) error {
 	defer e.browser.Stale() // what comes back straight into the Journal's folder nobody tells
+	defer e.byItself.look(ctx)
 	return e.client.Recover(ctx)
 }
 
@@ -70,9 +82,18 @@ func (e engine) CheckServer(ctx context.Context) (dbus.Availability, error) {
 }
 
 func (e engine) Backup(ctx context.Context, trigger string, progress func(dbus.Progress)) (dbus.Outcome, error) {
-	return told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
+	e.byItself.say("")
+	outcome, err := told(progress, func(progress func(xsclient.Progress)) (xsclient.Result, error) {
 		return e.client.Backup(ctx, xsclient.BackupOptions{Trigger: trigger}, progress)
 	})
+	if err != nil {
+		e.byItself.look(context.WithoutCancel(ctx)) // it may be due still
+	}
+	return outcome, err
+}
+
+func (e engine) HeldBack(ctx context.Context) (why string, again time.Duration) {
+	return e.byItself.heldBack(ctx)
 }
 
 func (e engine) Restore(ctx context.Context, request dbus.RestoreRequest, progress func(dbus.Progress)) (dbus.Outcome, error) {
@@ -142,7 +163,13 @@ func (e engine) Saved(ctx context.Context, uids []string) ([]string, error) {
 	return e.client.Saved(ctx, uids)
 }
 
-func (e engine) Status() dbus.Status { return dbus.Status(e.client.Status()) }
+func (e engine) Status() dbus.Status {
+	status := dbus.Status(e.client.Status())
+	if status.State == dbus.StateIdle && status.StateReason == "" {
+		status.StateReason = e.byItself.said()
+	}
+	return status
+}
 
 func (e engine) FindBackups(ctx context.Context) ([]dbus.Found, error) {
 	offers, err := e.client.FindBackups(ctx)

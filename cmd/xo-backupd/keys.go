@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -16,24 +17,39 @@ import (
 
 const defaultIdleExit = 2 * time.Minute
 
-// key is one that can be configured.
+// key is one that can be configured. set refuses a value that it cannot be.
 type key struct {
-	name  string
-	help  string
-	check func(value any) error
+	name string
+	help string
+	set  func(c *config, value any) error
 }
 
-var keys = []key{
-	{"server", "`URL` of the school server (http://schoolserver)", text(checkURL)},
-	{"registration", "`URL` of its registration service", text(checkURL)},
-	{"serial", "`SERIAL` number of this laptop", text(checkSerial)},
-	{"uuid", "`UUID` of this laptop", text(checkUUID)},
-	{"nick", "`NAME` of its child", text(checkNick)},
-	{"deployment_key", "public `KEY` (one line) whose certificates make a school server\ntrusted, instead of remembering the key of the first one met", text(checkKey)},
-	{"idle_exit", "end after this `TIME` without work; 0: never (2m)", func(value any) error {
-		_, err := duration(value)
-		return err
-	}},
+var keys = append([]key{
+	{"server", "`URL` of the school server (http://schoolserver)", text(checkURL, func(c *config) *string { return &c.Server })},
+	{"registration", "`URL` of its registration service", text(checkURL, func(c *config) *string { return &c.Registration })},
+	{"serial", "`SERIAL` number of this laptop", text(checkSerial, func(c *config) *string { return &c.Serial })},
+	{"uuid", "`UUID` of this laptop", text(checkUUID, func(c *config) *string { return &c.UUID })},
+	{"nick", "`NAME` of its child", text(checkNick, func(c *config) *string { return &c.Nick })},
+	{"deployment_key", "public `KEY` (one line) whose certificates make a school server\ntrusted, instead of remembering the key of the first one met",
+		text(checkKey, func(c *config) *string { return &c.DeploymentKey })},
+	{"idle_exit", "end after this `TIME` without work; 0: never (2m)",
+		within(0, forEver, func(c *config) *time.Duration { return &c.IdleExit })},
+}, scheduleKeys...)
+
+// joined is a key's name where no dot can be: in the environment and as a flag.
+func (k key) joined(by string) string {
+	return strings.NewReplacer(".", by, "_", by).Replace(k.name)
+}
+
+// keyCalled is the key of that name, joined by something unless that is "".
+func keyCalled(name, by string) *key {
+	i := slices.IndexFunc(keys, func(k key) bool {
+		return k.name == name || by != "" && k.joined(by) == name
+	})
+	if i < 0 {
+		return nil
+	}
+	return &keys[i]
 }
 
 func keyNames() string {
@@ -44,16 +60,19 @@ func keyNames() string {
 	return strings.Join(names, ", ")
 }
 
-func text(check func(string) error) func(any) error {
-	return func(value any) error {
+func text(check func(string) error, to func(*config) *string) func(*config, any) error {
+	return func(c *config, value any) error {
 		s, ok := value.(string)
 		if !ok {
 			return fmt.Errorf("%v is not text in quotes", value)
 		}
-		if s == "" {
-			return nil // as if it were not there
+		if s != "" { // else as if it were not there
+			if err := check(s); err != nil {
+				return err
+			}
 		}
-		return check(s)
+		*to(c) = s
+		return nil
 	}
 }
 
@@ -93,6 +112,22 @@ func checkKey(s string) error {
 	return nil
 }
 
+const forEver = time.Duration(1<<63 - 1)
+
+func within(least, most time.Duration, to func(*config) *time.Duration) func(*config, any) error {
+	return func(c *config, value any) error {
+		d, err := duration(value)
+		if err != nil {
+			return err
+		}
+		if d < least || d > most {
+			return fmt.Errorf("%v is not between %v and %v", d, least, most)
+		}
+		*to(c) = d
+		return nil
+	}
+}
+
 // duration takes "2m", and 0 as a number too.
 func duration(value any) (time.Duration, error) {
 	var d time.Duration
@@ -108,7 +143,7 @@ func duration(value any) (time.Duration, error) {
 		}
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%.80q is not a time like \"2m\" or \"90s\" (0: never)", fmt.Sprint(value))
+		return 0, fmt.Errorf("%.80q is not a time like \"2m\" or \"90s\", or 0", fmt.Sprint(value))
 	}
 	return d, nil
 }

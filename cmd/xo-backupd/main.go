@@ -75,6 +75,9 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger) error {
 		return err
 	}
 	heard.browser.Store(e.browser)
+	if err := e.byItself.laptop.Watch(service.NetworkCame); err != nil {
+		log.Warn("nobody tells when the network comes", "error", err)
+	}
 	return errors.Join(service.Run(ctx, conn, e), e.close())
 }
 

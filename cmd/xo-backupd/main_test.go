@@ -48,7 +48,7 @@ func home(t *testing.T, more ...string) []string {
 	dir := t.TempDir()
 	return append([]string{
 		"HOME=" + dir, "SUGAR_HOME=", "SUGAR_PROFILE=", "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_CACHE_HOME=",
-		"GSETTINGS_BACKEND=memory", "XO_BACKUPD_SERVER=http://127.0.0.1:1", // where nobody listens
+		"GSETTINGS_BACKEND=memory", "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent", "XO_BACKUPD_SERVER=http://127.0.0.1:1", // where nobody listens
 	}, more...)
 }
 

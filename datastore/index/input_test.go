@@ -91,6 +91,9 @@ func FuzzFind(f *testing.F) {
 // TestHostileList: entries full of words, as a hostile school server may list them,
 // take as much memory as the laptop has.
 func TestHostileList(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: make test-all")
+	}
 	r := rand.New(rand.NewPCG(13, 14))
 	most := uint64(0)
 	var before runtime.MemStats

@@ -1,111 +1,84 @@
-// Package rpm tests that the packages build offline and hold what they should.
+// Package rpm tests that the rpm packages build offline, hold what they should
+// and can be lived with.
 package rpm
 
 import (
-	"bytes"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sugarlabs/xo-backupd/packaging/cleanroot"
 )
 
-// What each package puts on a machine: folders that it owns end in a slash.
-var (
-	laptop = []string{
-		"/etc/xo-backupd/",
-		"/etc/xo-backupd/config.toml",
-		"/usr/bin/xo-backup",
-		"/usr/bin/xo-backupd",
-		"/usr/lib/systemd/user/xo-backupd.service",
-		"/usr/share/dbus-1/interfaces/org.laptop.Backup.Job.xml",
-		"/usr/share/dbus-1/interfaces/org.laptop.Backup.xml",
-		"/usr/share/dbus-1/services/org.laptop.Backup.service",
-		"/usr/share/man/man1/xo-backup.1",
-		"/usr/share/man/man5/xo-backupd.toml.5",
-		"/usr/share/man/man8/xo-backupd.8",
-	}
-	server = []string{
-		"/etc/xs-backupd/",
-		"/etc/xs-backupd/config.toml",
-		"/usr/bin/xs-backupd",
-		"/usr/lib/systemd/system/xs-backupd.service",
-		"/usr/lib/sysusers.d/xs-backupd.conf",
-		"/usr/share/man/man5/xs-backupd.toml.5",
-		"/usr/share/man/man8/xs-backupd.8",
-	}
-	docs = []string{"/usr/share/doc/", "/usr/share/licenses/"} // where each distribution puts them, as it likes
-)
+var names = []string{"xo-backupd", "xs-backupd", "xo-backupd-sugar"}
 
-func TestPackages(t *testing.T) {
-	out := t.TempDir()
-	run(t, "", "../../scripts/rpm.sh", out)
-	packages, err := filepath.Glob(filepath.Join(out, "*.rpm"))
-	if err != nil || len(packages) != 3 {
-		t.Fatalf("built %v: %v", packages, err)
+// build answers the three packages in the order of their names.
+func build(t *testing.T, version string) (packages []string) {
+	t.Helper()
+	built := cleanroot.Build(t, "rpm.sh", version, "RPM_MACROS="+macros(t))
+	binary := slices.DeleteFunc(slices.Clone(built), func(file string) bool { return strings.HasSuffix(file, ".src.rpm") })
+	if len(built) != 4 || len(binary) != 3 {
+		t.Fatalf("built %v", built)
 	}
-	root := t.TempDir()
-	for name, want := range map[string][]string{"xo-backupd": laptop, "xs-backupd": server} {
-		i := slices.IndexFunc(packages, func(file string) bool {
-			base := filepath.Base(file)
-			return strings.HasPrefix(base, name+"-0.1.0-1") && !strings.HasSuffix(base, ".src.rpm")
-		})
-		if i < 0 {
-			t.Fatalf("no package %s-0.1.0-1 in %v", name, packages)
-		}
-		var got []string
-		for line := range strings.Lines(run(t, "", "rpm", "-qp", "--qf", "[%{FILENAMES}\t%{FILEMODES:perms}\n]", packages[i])) {
-			file, mode, _ := strings.Cut(strings.TrimSpace(line), "\t")
-			if strings.HasPrefix(mode, "d") {
-				file += "/"
-			}
-			file = strings.TrimSuffix(file, ".gz") // Fedora compresses manual pages, Debian's rpm does not
-			if !slices.ContainsFunc(docs, func(dir string) bool { return strings.HasPrefix(file, dir) }) {
-				got = append(got, file)
-			}
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			t.Errorf("%s holds\n%s\nnot\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
-		}
-		// --noscripts: there is no shell in the root that they would run in.
-		run(t, "", "rpm", "--root", root, "--dbpath", "/var/lib/rpm", "--nodeps", "--noscripts", "--ignorearch", "-i", packages[i])
+	for _, name := range names {
+		packages = append(packages, cleanroot.Pick(t, binary, name+"-"+version+"-1"))
 	}
-	for _, file := range append(laptop, server...) {
-		info, err := os.Stat(filepath.Join(root, file))
-		if os.IsNotExist(err) {
-			info, err = os.Stat(filepath.Join(root, file+".gz"))
-		}
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		want := fs.FileMode(0o644)
-		if info.IsDir() || strings.HasPrefix(file, "/usr/bin/") {
-			want = 0o755
-		}
-		if info.Mode().Perm() != want {
-			t.Errorf("%s has mode %v, not %v", file, info.Mode().Perm(), want)
-		}
-	}
-	for _, program := range []string{"xo-backupd", "xo-backup", "xs-backupd"} {
-		if said := run(t, "", filepath.Join(root, "usr/bin", program), "--version"); !strings.Contains(said, "0.1.0") {
-			t.Errorf("%s --version says %q", program, said)
-		}
-	}
+	return packages
 }
 
-func run(t *testing.T, dir, name string, args ...string) string {
+// macros is a file that has rpmbuild not compress, which takes it most of its time.
+func macros(t *testing.T) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "VERSION=0.1.0", "GOPROXY=off")
-	var out, complaint bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaint
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out.Bytes(), complaint.Bytes())
+	file := filepath.Join(t.TempDir(), "macros")
+	if err := os.WriteFile(file, []byte("%_source_payload w0.gzdio\n%_binary_payload w0.gzdio\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	return out.String()
+	return file
+}
+
+func TestPackages(t *testing.T) {
+	old, new := build(t, cleanroot.Old), build(t, cleanroot.New)
+	t.Run("contents", func(t *testing.T) {
+		cleanroot.CheckContents(t, func(name string) []string { return contents(t, cleanroot.Pick(t, new, name+"-"+cleanroot.New)) })
+		if sugar := cleanroot.Pick(t, new, "xo-backupd-sugar-"); !strings.HasSuffix(sugar, ".noarch.rpm") {
+			t.Errorf("%s is not for every machine", sugar)
+		}
+	})
+	t.Run("life", func(t *testing.T) { life(t, old, new) })
+}
+
+// contents are the files of a package, without its folders.
+func contents(t *testing.T, file string) (files []string) {
+	t.Helper()
+	for line := range strings.Lines(run(t, "rpm", "-qp", "--qf", "[%{FILENAMES}\t%{FILEMODES:perms}\n]", file)) {
+		name, mode, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if !strings.HasPrefix(mode, "d") {
+			files = append(files, name)
+		}
+	}
+	return files
+}
+
+func life(t *testing.T, old, new []string) {
+	root := cleanroot.Small(t)
+	rpm := func(args ...string) { // nothing that we depend on is in this root
+		run(t, "rpm", append([]string{"--root", root.Dir, "--dbpath", "/var/lib/rpm", "--nodeps"}, args...)...)
+	}
+	cleanroot.Life{
+		Root:    root,
+		Install: func(packages ...string) { rpm(append([]string{"--ignorearch", "--upgrade"}, packages...)...) },
+		Remove:  func() { rpm(append([]string{"--erase"}, names...)...) },
+		Left: []string{
+			"/etc/xo-backupd", "/etc/xo-backupd/config.toml.rpmsave",
+			"/etc/xs-backupd", "/etc/xs-backupd/config.toml.rpmsave",
+		},
+	}.Lead(t, old, new)
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	return cleanroot.Run(t, exec.Command(name, args...))
 }

@@ -13,7 +13,8 @@ palette  what the frame's icon shows and asks
 frame    the frame's icon
 notify   Sugar's notifications
 journal  the button in the Journal's toolbar, and a look into a snapshot
-intro    the first-boot wizard's page
+intro    the first-boot wizard's page; introflow and intropages are what it does and shows
+hook     how it gets into the wizard, which has no place for it: see ../xobackup.pth
 
 The extensions that Sugar loads by itself are in ../extensions: the frame's icon
 (deviceicon) and the control panel's backend (cpsection/backup/backends).

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/godbus/dbus/v5"
 )
 
 // anXO is one whose daemon is never called, so that no program has to be built.
@@ -186,5 +188,48 @@ func TestProxy(t *testing.T) {
 	p.GoOn()
 	if got := <-back; got != 1000 {
 		t.Errorf("%d bytes of 1000 came back when the line went on", got)
+	}
+}
+
+// What the stand-ins are told is what a laptop's programs read.
+func TestSystem(t *testing.T) {
+	s := SystemFor(t)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	signals := make(chan *dbus.Signal, 16)
+	conn, err := dbus.Connect(s.Address)
+	must(err)
+	defer conn.Close()
+	conn.Signal(signals)
+	must(conn.AddMatchSignal(dbus.WithMatchSender(network), dbus.WithMatchObjectPath(networkPath), dbus.WithMatchMember("StateChanged")))
+	must(s.OnBattery(22))
+	must(s.Metered(true))
+	must(s.Network(Disconnected))
+	for _, c := range []struct {
+		name string
+		path dbus.ObjectPath
+		prop string
+		want any
+	}{
+		{upower, upowerPath, upower + ".OnBattery", true},
+		{upower, displayPath, upower + ".Device.Percentage", 22.0},
+		{network, networkPath, network + ".Metered", uint32(1)},
+		{network, networkPath, network + ".State", Disconnected},
+	} {
+		if v, err := conn.Object(c.name, c.path).GetProperty(c.prop); err != nil || v.Value() != c.want {
+			t.Errorf("%s is %v: %v", c.prop, v, err)
+		}
+	}
+	for signal := range signals {
+		if signal.Name == network+".StateChanged" {
+			if signal.Path != networkPath || signal.Body[0] != Disconnected {
+				t.Errorf("%v", signal)
+			}
+			break
+		}
 	}
 }

@@ -29,18 +29,19 @@ func (x *XO) Reflash(ctx context.Context) error {
 	return x.startBus(ctx)
 }
 
-// firmware says which machine this is where there is no profile to tell: to Sugar's
-// registration by a tree like an XO's, to our daemon by its configuration.
+// firmware says which machine this is: to Sugar's registration by a tree like an
+// XO's and, where there is no profile to tell, to our daemon by its configuration.
 func (x *XO) firmware() error {
 	files := map[string]string{}
-	for name, value := range map[string]string{"SN": x.Options.Serial, "U#": x.Options.UUID} {
-		if value != "" {
-			files["ofw/mfg-data/"+name] = value + "\x00"
+	for _, v := range []struct{ file, key, value string }{
+		{"SN", "SERIAL", x.Options.Serial}, {"U#", "UUID", x.Options.UUID},
+	} {
+		if v.value == "" {
+			continue
 		}
-	}
-	for name, value := range map[string]string{"SERIAL": x.Options.Serial, "UUID": x.Options.UUID} {
-		if value != "" {
-			x.env = append(x.env, "XO_BACKUPD_"+name+"="+value)
+		files["ofw/mfg-data/"+v.file] = v.value + "\x00"
+		if x.Options.Bare {
+			x.env = append(x.env, "XO_BACKUPD_"+v.key+"="+v.value)
 		}
 	}
 	return x.write(files)
@@ -94,8 +95,7 @@ Gio.Settings.sync()
 print(Gio.Settings.new('org.sugarlabs').get_string('backup-url'), end='')
 `
 
-// SugarRegister has Sugar register a bare XO, and answers the backup-url that it
-// keeps.
+// SugarRegister has Sugar register the XO, and answers the backup-url that it keeps.
 func (x *XO) SugarRegister(ctx context.Context, s *XS) (string, error) {
 	cmd := x.Command(ctx, "/usr/bin/python3", "-c", registrar, s.RegistrationURL()+"/", filepath.Join(x.Dir, "ofw"))
 	var said strings.Builder

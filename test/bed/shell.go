@@ -132,7 +132,7 @@ func (s *Shell) openScreen(ctx context.Context) error {
 	}
 	line, err := readLine(ctx, r)
 	if err != nil {
-		return fmt.Errorf("Xvfb: %w", err)
+		return fmt.Errorf("starting Xvfb: %w", err)
 	}
 	s.Display = ":" + strings.TrimSpace(line)
 	return nil

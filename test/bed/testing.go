@@ -74,6 +74,25 @@ func XSFor(t T, o ServerOptions) *XS {
 	return s
 }
 
+// SystemFor starts a system bus that ends with the test.
+func SystemFor(t T) *System {
+	t.Helper()
+	s, err := StartSystem(t.Context(), filepath.Join(folder(t), "system"))
+	if err != nil {
+		t.Fatalf("system bus: %v", err)
+	}
+	t.Cleanup(func() {
+		t.Helper()
+		if t.Failed() {
+			t.Logf("the system bus said:\n%s", tail(s.Log()))
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("system bus: %v", err)
+		}
+	})
+	return s
+}
+
 // folder is a fresh one with a short name: some paths below it must fit a
 // Unix socket's address, and t.TempDir's do not.
 func folder(t T) string {

@@ -90,6 +90,7 @@ func StartXO(ctx context.Context, dir string, o Options) (*XO, error) {
 		"SUGAR_HOME=" + filepath.Join(home, ".sugar"),
 		"SUGAR_PROFILE=default",
 		"GSETTINGS_BACKEND=keyfile",
+		"DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent", // what this machine's battery and network say is not the XO's
 	}, o.Env...)
 
 	if err := x.lay(ctx); err != nil {
@@ -113,15 +114,15 @@ func (x *XO) lay(ctx context.Context) error {
 		"org.laptop.sugar.DataStore": "/usr/bin/datastore-service",
 		"org.laptop.Backup":          strings.Join(append(append([]string{}, o.Wrap...), o.Binaries.Daemon), " "),
 	}
-	files := map[string]string{"bus.conf": busConfig(x.Dir)}
+	files := map[string]string{"bus.conf": busConfig("session", filepath.Join(x.Dir, "services"))}
 	for name, command := range services {
 		files["services/"+name+".service"] = "[D-BUS Service]\nName=" + name + "\nExec=" + command + "\n"
 	}
-	if err := x.write(files); err != nil {
+	if err := errors.Join(x.write(files), x.firmware()); err != nil {
 		return err
 	}
 	if o.Bare {
-		return x.firmware()
+		return nil
 	}
 	return errors.Join(x.write(map[string]string{
 		"home/.sugar/default/identifiers/sn":   o.Serial,
@@ -145,15 +146,15 @@ func (x *XO) write(files map[string]string) error {
 
 // The socket has an abstract name, which tmpdir asks for: a path would have to
 // be shorter than 108 bytes.
-func busConfig(dir string) string {
+func busConfig(kind, services string) string {
 	return `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
-  <type>session</type>
+  <type>` + kind + `</type>
   <keep_umask/>
   <listen>unix:tmpdir=/tmp</listen>
   <auth>EXTERNAL</auth>
-  <servicedir>` + filepath.Join(dir, "services") + `</servicedir>
+  <servicedir>` + services + `</servicedir>
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/>
     <allow eavesdrop="true"/>
@@ -173,25 +174,31 @@ func (x *XO) startBus(ctx context.Context) error {
 	if x.log, err = os.OpenFile(filepath.Join(x.Dir, "bus.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 		return err
 	}
-	cmd := exec.Command("dbus-daemon", "--nofork", "--nopidfile", "--print-address=1",
-		"--config-file="+filepath.Join(x.Dir, "bus.conf"))
-	cmd.Env, cmd.Stderr, cmd.SysProcAttr = x.env, x.log, apart()
-	out, err := cmd.StdoutPipe()
+	x.bus, x.Address, err = runBus(ctx, filepath.Join(x.Dir, "bus.conf"), x.env, x.log)
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	x.bus = cmd
-	line, err := readLine(ctx, out)
-	if err != nil {
-		return fmt.Errorf("dbus-daemon: %w", err)
-	}
-	x.Address = strings.TrimSpace(line)
 	x.env = append(x.env, "DBUS_SESSION_BUS_ADDRESS="+x.Address)
 	x.Conn, err = x.Connect()
 	return err
+}
+
+// runBus starts a dbus-daemon and answers its address.
+func runBus(ctx context.Context, config string, env []string, log *os.File) (*exec.Cmd, string, error) {
+	cmd := exec.Command("dbus-daemon", "--nofork", "--nopidfile", "--print-address=1", "--config-file="+config)
+	cmd.Env, cmd.Stderr, cmd.SysProcAttr = env, log, apart()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, "", err
+	}
+	line, err := readLine(ctx, out)
+	if err != nil {
+		return cmd, "", fmt.Errorf("dbus-daemon: %w", err)
+	}
+	return cmd, strings.TrimSpace(line), nil
 }
 
 // apart keeps a child out of our process group, so that Ctrl-C reaches us

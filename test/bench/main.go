@@ -92,6 +92,8 @@ func run(ctx context.Context, bin string, c config) (err error) {
 		{"recovery", b.recovery},
 		{"memory", b.memory},
 		{"search", b.search},
+		{"shell", b.shell},
+		{"look", b.look},
 	} {
 		if c.only != "" && part.name != c.only && part.name != "writing a Journal" {
 			continue

@@ -66,14 +66,13 @@ func (b *bench) lose(x *bed.XO, s *bed.XS) error {
 // recover does both once.
 func (b *bench) recover(dir string, plain *ours) (err error) {
 	o := reflashed(b.programs)
-	o.Env = []string{"XO_BACKUPD_SERIAL=" + o.Serial, "XO_BACKUPD_UUID=" + o.UUID} // as firmware would
+	o.Bare = true
 	x, err := bed.StartXO(b.ctx, dir, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, x.Close()) }()
-	settings := filepath.Join(x.Home, ".config/glib-2.0")
-	if err := errors.Join(os.RemoveAll(x.Profile), os.RemoveAll(settings), x.PointAt(plain.xs)); err != nil {
+	if err := x.PointAt(plain.xs); err != nil {
 		return err
 	}
 	anew := &ours{xo: x, xs: plain.xs}

@@ -93,6 +93,8 @@ func (d *demo) show(dir string, programs bed.Binaries) error {
 		{"restore", d.restore},
 		{"find it again", d.find},
 		{"compare", d.compare},
+		{"reflash the laptop", d.reflash},
+		{"recover", d.recover},
 	} {
 		if err := d.step(step.name, step.do); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)

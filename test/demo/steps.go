@@ -151,6 +151,29 @@ func (d *demo) compare() error {
 	return nil
 }
 
+// reflash makes the laptop one that was never used: only its firmware still knows
+// which it is.
+func (d *demo) reflash() error {
+	if err := d.xo.Reflash(d.ctx); err != nil {
+		return err
+	}
+	d.say("its home is empty: no Journal, no profile, no keys")
+	return d.xo.PointAt(d.xs)
+}
+
+// recover is what the child does.
+func (d *demo) recover() error {
+	d.say("$ xo-backup recover")
+	out, err := d.xo.Command(d.ctx, d.xo.Options.Binaries.Command, "recover").CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		d.say("%s", strings.TrimRight(line, "\n"))
+	}
+	if err != nil {
+		return err
+	}
+	return d.compare()
+}
+
 // command runs one of our programs on the XO and shows what it says.
 func (d *demo) command(name string, args ...string) error {
 	d.say("$ %s %s", name, strings.Join(args, " "))
@@ -190,7 +213,7 @@ func (d *demo) summary() {
 	for _, line := range d.took {
 		d.say("%s", line)
 	}
-	d.say("%d entries, %s: backed up, lost, and brought back, byte for byte", len(d.before), mega(d.before.Bytes()))
+	d.say("%d entries, %s: backed up, lost twice, and brought back, byte for byte", len(d.before), mega(d.before.Bytes()))
 }
 
 func (d *demo) title(text string) { fmt.Fprintln(d.out, text) }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -81,9 +82,8 @@ func TestStrangerWaits(t *testing.T) {
 	silent, sign := ask(11, "", "")
 	wrong, signOfWrong := ask(12, nobodys, "")
 
-	claims := listen(t, named)
 	admin(t, s, "approve", p.account)
-	told(t, claims, p.account, "granted")
+	letIn(t, named, p.account, "") // asked again
 	p.replaces(t, s, named, "approval")
 
 	if _, err := s.Run(t.Context(), "approve", p.account); err == nil {
@@ -114,7 +114,6 @@ func TestTwoWait(t *testing.T) {
 	s := school(t, "automatic")
 	p := pupilAt(t, s, laptopNo(1), 2)
 	x, y := bareAt(t, s, laptopNo(2)), bareAt(t, s, laptopNo(3))
-	atX, atY := listen(t, x), listen(t, y)
 	ofX, ofY := waits(t, x, p.account), waits(t, y, p.account)
 	_, err := s.Run(t.Context(), "approve", p.account)
 	if err == nil || !strings.Contains(err.Error(), ofX) || !strings.Contains(err.Error(), ofY) {
@@ -122,10 +121,44 @@ func TestTwoWait(t *testing.T) {
 	}
 	admin(t, s, "approve", p.account, "--sign", ofY)
 	admin(t, s, "approve", p.account, "--sign", ofX, "--refuse")
-	told(t, atY, p.account, "granted")
-	told(t, atX, p.account, "refused")
 	deniedClaim(t, x, "ClaimRefused", p.account, "")
-	p.isBack(t, y)
+	letIn(t, y, p.account, "")
+	stateIs(t, y, "idle")
+}
+
+// A child that has begun anew on another laptop gets its old Journal by a code, and
+// goes on in that one: what is at school of the new one stays there.
+func TestClaimFromAnAccount(t *testing.T) {
+	t.Parallel()
+	s := school(t, "automatic")
+	p, fresh := pupilAt(t, s, laptopNo(1), 4), pupilAt(t, s, laptopNo(2), 3)
+	x := fresh.XO
+	letIn(t, x, "", admin(t, s, "code", p.account))
+	stateIs(t, x, "idle")
+	left := atSchool(t, s, fresh.account)
+	if got := property[string](t, x, "Account"); got != p.account {
+		t.Errorf("account %s", got)
+	}
+	if last := property[int64](t, x, "LastBackup"); last != 0 {
+		t.Errorf("the last backup into another account was at %d", last)
+	}
+	offersOnly(t, x, p.offered("automatic"))
+	done(t, x, "Restore", "")
+	both := maps.Clone(p.journal)
+	maps.Copy(both, fresh.journal)
+	holds(t, x, both)
+	done(t, x, "Backup")
+	if l := accountLine(t, s, p.account); l.Entries != 7 || l.Snapshots != 2 || l.writer() != x.Options.Serial {
+		t.Errorf("%+v", l)
+	}
+	offersOnly(t, x)
+	must(t, x.Register(t.Context()))
+	if url, err := x.SugarRegister(t.Context(), s); err != nil || !strings.HasPrefix(url, p.account+"@") {
+		t.Errorf("Sugar registers as %q: %v", url, err)
+	}
+	if atSchool(t, s, fresh.account) != left {
+		t.Errorf("what it had begun is not what it was: %s", atSchool(t, s, fresh.account))
+	}
 }
 
 // A laptop that came by a code takes the place of the one before, until that is

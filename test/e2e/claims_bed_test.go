@@ -32,6 +32,7 @@ type pupil struct {
 	*bed.XO
 	account string
 	journal bed.Journal
+	owner   bed.Options // whose it is
 }
 
 // pupilAt has a child register, make n entries and back them up.
@@ -39,9 +40,15 @@ func pupilAt(t *testing.T, s *bed.XS, o bed.Options, n int) pupil {
 	t.Helper()
 	x := bed.XOFor(t, o)
 	register(t, x, s)
+	return backsUp(t, x, n)
+}
+
+// backsUp has a child that is registered make n entries and back them up.
+func backsUp(t *testing.T, x *bed.XO, n int) pupil {
+	t.Helper()
 	_, journal := fill(t, x, n)
 	done(t, x, "Backup")
-	return pupil{x, property[string](t, x, "Account"), journal}
+	return pupil{x, property[string](t, x, "Account"), journal, x.Options}
 }
 
 // bareAt is a laptop in the school's network whose Sugar was never started.
@@ -83,7 +90,7 @@ func offers(t *testing.T, x *bed.XO) (list []offer) {
 
 // offered is what the school offers to the pupil's laptop.
 func (p pupil) offered(claim string) offer {
-	o := p.Options
+	o := p.owner
 	return offer{p.account, o.Nick, o.Color, o.Group, claim, uint32(len(p.journal))}
 }
 
@@ -279,7 +286,7 @@ func (p pupil) isBack(t *testing.T, x *bed.XO) {
 	stateIs(t, x, "idle")
 	done(t, x, "Restore", "")
 	holds(t, x, p.journal)
-	isOf(t, x, p.Options)
+	isOf(t, x, p.owner)
 	_, err := x.Create(t.Context(), bed.Samples(1, 9)[0])
 	must(t, err)
 	must(t, x.Settle(t.Context()))

@@ -130,7 +130,7 @@ func TestMistypedCode(t *testing.T) {
 		deniedClaim(t, x, "InvalidArgument", "", typed)
 	}
 	letIn(t, x, "", code)
-	p.isBack(t, x)
+	stateIs(t, x, "idle")
 }
 
 // Who types too many wrong codes is locked out for a while, also when set up anew,
@@ -156,5 +156,5 @@ func TestTooManyCodes(t *testing.T) {
 		}
 	}
 	letIn(t, neighbour, "", code)
-	p.isBack(t, neighbour)
+	stateIs(t, neighbour, "idle")
 }

@@ -47,7 +47,7 @@ func TestFrozen(t *testing.T) {
 		allThere(t, s, p.XO, p)
 		// With another key it is not let in by itself.
 		reflash(t, x, s)
-		offersOnly(t, x, offer{p.account, p.Options.Nick, p.Options.Color, p.Options.Group, "approval", uint32(len(p.journal))})
+		offersOnly(t, x, p.offered("approval"))
 	})
 }
 

@@ -51,6 +51,8 @@ func drive(t *testing.T, s *bed.Shell, script string, args ...string) {
 	cmd.Env = append(cmd.Env, "SHOTS="+os.Getenv("SHOTS"), fmt.Sprint("SHELL_PID=", s.PID()))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
+	} else if testing.Verbose() {
+		t.Logf("%s", out)
 	}
 }
 

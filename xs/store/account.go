@@ -31,6 +31,8 @@ type Account struct {
 	Pins []string `json:"pins,omitempty"`
 	// Answered is the newest claim by which a person has answered.
 	Answered ClaimID `json:"answered,omitempty"`
+	// Dismissed is that claim if the answer was a new Journal, whatever was there.
+	Dismissed ClaimID `json:"dismissed,omitempty"`
 
 	events []Event // of the change that is being made
 }

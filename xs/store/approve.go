@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // ErrNoClaim: nobody asks for what was to be answered.
@@ -25,6 +27,9 @@ func (e *SignsError) Error() string {
 // one does. What was frozen is let in for good.
 func (s *Store) Approve(ctx context.Context, id AccountID, word string) (Claim, error) {
 	return s.answer(ctx, id, word, []State{Waits, Frozen}, func(a *Account, c *Claim, now int64) error {
+		if c.State == Granted {
+			return nil // a cut left the request behind
+		}
 		frozen := c.State == Frozen
 		if err := a.grant(c, ByPerson, now); err != nil {
 			return err
@@ -52,6 +57,59 @@ func (s *Store) Refuse(ctx context.Context, id AccountID, word string) (Claim, e
 		return s.answer(ctx, id, word, []State{Granted}, no)
 	}
 	return c, err
+}
+
+// Leave takes the claim of a key back because its own holder says so: it was
+// another child's account. Nothing of it stays but the lines in the history.
+func (s *Store) Leave(ctx context.Context, c Claimant, want string) (Outcome, error) {
+	out := Outcome{State: noClaim}
+	id, err := ParseAccountID(want)
+	if err != nil {
+		return out, err
+	}
+	if _, err := s.Account(id); errors.Is(err, ErrNoAccount) {
+		return out, nil // no answer tells which accounts there are
+	}
+	line := keyLine(c.Key)
+	if err := s.leave(ctx, id, line); err != nil {
+		return out, err
+	}
+	return out, s.unqueue(ctx, line)
+}
+
+// leave takes back what the key has claimed of the account, the newest first.
+func (s *Store) leave(ctx context.Context, id AccountID, line string) error {
+	return s.edit(ctx, id, func(a *Account) error {
+		now := s.now().Unix()
+		for {
+			claim := a.claimThat(func(k *Claim) bool { return k.Key == line && k.State != Refused })
+			if claim == nil {
+				return nil
+			}
+			left := claim.ID
+			a.noteClaim(now, "left", claim, claim.By)
+			a.takeBack(claim, now)
+			a.Claims = slices.DeleteFunc(a.Claims, func(k Claim) bool { return k.ID == left })
+		}
+	})
+}
+
+// leaveAll takes the key out of all accounts that it has come into by a claim.
+func (s *Store) leaveAll(ctx context.Context, key ssh.PublicKey) error {
+	if err := s.refresh(ctx); err != nil {
+		return err
+	}
+	line := keyLine(key)
+	holders, _ := s.under(keyWord(line))
+	for _, a := range holders {
+		if a.broughtIn(line) == nil {
+			continue
+		}
+		if err := s.leave(ctx, a.ID, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // answer does what a person decided of a claim in one of the states.
@@ -87,10 +145,6 @@ func (s *Store) answer(ctx context.Context, id AccountID, word string, states []
 			c, err := a.enter(stranger.Claim, now)
 			if err != nil {
 				return err
-			}
-			if c.State == Granted {
-				answered = *c // a cut left the request behind
-				return nil
 			}
 			found = []*Claim{c}
 		}
@@ -165,14 +219,20 @@ func (s *Store) ApproveAll(ctx context.Context) (granted []Grant, err error) {
 	return granted, failed
 }
 
-// approveWriter lets the newest request of the machine that writes in again.
+// approveWriter lets the newest request of the machine that writes in again. One that
+// the laptop itself makes, and waits for, is preferred to what Sugar's registration
+// made of its other key: each grant answers the other.
 func (s *Store) approveWriter(ctx context.Context, id AccountID) (granted *Claim, err error) {
 	return granted, s.edit(ctx, id, func(a *Account) error {
 		now := s.now().Unix()
-		c := a.claimThat(func(c *Claim) bool {
+		waits := func(c *Claim) bool {
 			how, _ := a.policyFor(Machine{Serial: c.Serial, UUID: c.UUID}, Automatic)
 			return c.State == Waits && c.current(now) && how == Automatic
-		})
+		}
+		c := a.claimThat(func(c *Claim) bool { return waits(c) && c.By != ByRegistration })
+		if c == nil {
+			c = a.claimThat(waits)
+		}
 		if c == nil {
 			return nil
 		}

@@ -145,6 +145,93 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// A laptop claims, and then Sugar registers with its own key: what waits for an answer
+// is what is answered.
+func TestAllAnswersWhoWaits(t *testing.T) {
+	b := newClaimBed(t)
+	b.claim(ana(2), b.id, Approval)
+	b.now = b.now.Add(time.Second)
+	if _, err := b.Register(t.Context(), Registration{Serial: "SHC00000001", UUID: testUUID, Key: testKey(3)}, 100); !errors.Is(err, ErrOtherKey) {
+		t.Fatal(err)
+	}
+	if granted := must[[]Grant](t)(b.ApproveAll(t.Context())); len(granted) != 1 {
+		t.Errorf("%+v", granted)
+	}
+	if s := b.state(ana(2), b.id); s != Granted {
+		t.Error(s)
+	}
+	b.may(2, "write")
+	b.may(3, "nothing")
+}
+
+// Whatever lets somebody in, or takes that back, leaves a line, and so does what a
+// person prepares for it.
+func TestHistory(t *testing.T) {
+	b := newClaimBed(t)
+	ok := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(events ...string) {
+		t.Helper()
+		got := b.events()
+		if !slices.Equal(got[max(len(got)-len(events), 0):], events) {
+			t.Errorf("%v, not %v", got, events)
+		}
+	}
+	code := must[wire.Code](t)(b.NewCode(t.Context(), b.id))
+	want("code made")
+	ok(b.Claim(t.Context(), machine("SHC00000002", "u2", 2), "", code, Automatic))
+	want("code made", "asked", "granted")
+	ok(b.Refuse(t.Context(), b.id, ""))
+	want("granted", "taken back")
+	ok(nil, b.Alias(t.Context(), b.id, Machine{Serial: "SHC00000003", UUID: "u3"}))
+	want("taken back", "alias")
+	b.claim(machine("SHC00000003", "u3", 3), b.id, Approval)
+	want("alias", "asked", "granted")
+	ok(nil, b.RemoveAlias(t.Context(), b.id, "SHC00000003"))
+	want("granted", "taken back", "alias removed")
+	b.claim(ana(6), b.id, Approval)
+	ok(b.ApproveAll(t.Context()))
+	want("alias removed", "asked", "granted")
+	sign := b.claim(ana(4), b.id, Approval).Sign
+	ok(b.Refuse(t.Context(), b.id, sign))
+	want("granted", "asked", "refused")
+	b.claim(ana(5), b.id, Approval)
+	ok(b.Approve(t.Context(), b.id, ""))
+	want("refused", "asked", "granted")
+	ok(b.Leave(t.Context(), ana(5), string(b.id)))
+	want("granted", "left")
+}
+
+// A cut may leave the request of a machine that was let in behind. Who refuses it then
+// takes that back, and who approves it changes nothing.
+func TestRequestLeftBehind(t *testing.T) {
+	for _, yes := range []bool{true, false} {
+		b := newClaimBed(t)
+		c := machine("SHC00000009", "u9", 9)
+		sign := b.claim(c, b.id, Automatic).Sign
+		left := must[[]Request](t)(b.Requests())
+		first := must[Claim](t)(b.Approve(t.Context(), b.id, sign))
+		if err := b.editQueue(t.Context(), func([]Request) []Request { return left }); err != nil {
+			t.Fatal(err)
+		}
+		decide, state, may := b.Refuse, Refused, "nothing"
+		if yes {
+			decide, state, may = b.Approve, Granted, "write"
+		}
+		if again := must[Claim](t)(decide(t.Context(), b.id, sign)); again.State != state || yes && again != first {
+			t.Errorf("%+v", again)
+		}
+		b.may(9, may)
+		if queue := must[[]Request](t)(b.Requests()); len(queue) > 0 {
+			t.Errorf("%+v", queue)
+		}
+	}
+}
+
 // A cut between the line of the history and the account leaves the account as it
 // was; half a line spoils no other.
 func TestHistoryCut(t *testing.T) {

@@ -350,6 +350,102 @@ func TestReplacedComesAgain(t *testing.T) {
 	}
 }
 
+// Who claimed by mistake leaves: all is as it was, and may be claimed again.
+func TestLeave(t *testing.T) {
+	b := newClaimBed(t)
+	leave := func(c Claimant, want string) {
+		t.Helper()
+		if out := must[Outcome](t)(b.Leave(t.Context(), c, want)); out.State != noClaim || out.Account != "" {
+			t.Errorf("%+v", out)
+		}
+	}
+	other := machine("SHC00000002", "u2", 2)
+	code := must[wire.Code](t)(b.NewCode(t.Context(), b.id))
+	must[Outcome](t)(b.Claim(t.Context(), other, "", code, Automatic))
+	leave(machine("SHC00000002", "u2", 3), string(b.id)) // another key has no say
+	leave(ana(1), string(b.id))                          // nor has one without a claim
+	leave(other, "no-such-account")
+	b.may(2, "write")
+	b.may(1, "read")
+	leave(other, string(b.id))
+	b.may(2, "nothing")
+	b.may(1, "write")
+	leave(other, string(b.id)) // again
+	if a := mustAccount(t, b.Store, b.id); len(a.Claims) > 0 || a.has("SHC00000002") {
+		t.Errorf("%+v", a)
+	}
+	if out := b.claim(ana(4), b.id, Automatic); out.State != Granted {
+		t.Fatalf("%+v", out)
+	}
+	leave(ana(4), string(b.id))
+	if out := b.claim(ana(5), b.id, Automatic); out.State != Granted {
+		t.Errorf("after a mistake: %+v", out)
+	}
+	// One that waits goes, too.
+	if out := b.claim(ana(6), b.id, Approval); out.State != Waits {
+		t.Fatalf("%+v", out)
+	}
+	leave(ana(6), string(b.id))
+	if s := b.state(ana(6), b.id); s != noClaim {
+		t.Error(s)
+	}
+}
+
+// One whose request waits outside of the account asks for it no more either.
+func TestLeaveTheQueue(t *testing.T) {
+	b := newClaimBed(t)
+	c := machine("SHC00000009", "u9", 9)
+	if out := b.claim(c, b.id, Automatic); out.State != Waits {
+		t.Fatalf("%+v", out)
+	}
+	must[Outcome](t)(b.Leave(t.Context(), c, string(b.id)))
+	if s := b.state(c, b.id); s != noClaim {
+		t.Error(s)
+	}
+}
+
+// A laptop that waits asks twice a minute: the disk is not written for that.
+func TestAskingAgainWritesNothing(t *testing.T) {
+	b := newClaimBed(t)
+	c := machine("SHC00000009", "u9", 9)
+	file := func() os.FileInfo { return must[os.FileInfo](t)(os.Stat(filepath.Join(b.Dir(), ownDir, queueFile))) }
+	b.claim(c, b.id, Automatic)
+	first := file()
+	b.claim(c, b.id, Automatic)
+	if !os.SameFile(first, file()) {
+		t.Error("it is another file")
+	}
+	b.claim(c, "", Automatic)
+	if os.SameFile(first, file()) {
+		t.Error("another request is not kept")
+	}
+}
+
+// A person may let a machine in while its child decides to be somebody else: it gets
+// an account of its own all the same, and who was there before writes again.
+func TestOwnAfterGranted(t *testing.T) {
+	b := newClaimBed(t)
+	c := machine("SHC00000002", "u2", 2)
+	b.claim(c, b.id, Automatic)
+	must[Claim](t)(b.Approve(t.Context(), b.id, ""))
+	k, _ := mustAccount(t, b.Store, b.id).FindKey(c.Key)
+	if err := b.AddKey(t.Context(), b.id, k, testKey(3), c.Serial); err != nil { // Sugar's
+		t.Fatal(err)
+	}
+	b.may(1, "read")
+	own := Registration{Serial: c.Serial, UUID: c.UUID, Nick: "Ben", Key: c.Key, Own: true}
+	id := must[AccountID](t)(b.Register(t.Context(), own, 100))
+	if id == b.id {
+		t.Error("it is in the other child's")
+	}
+	b.may(1, "write")
+	b.may(2, "nothing")
+	b.may(3, "nothing")
+	if again := must[AccountID](t)(b.Register(t.Context(), own, 100)); again != id {
+		t.Errorf("asked again: %s, not %s", again, id)
+	}
+}
+
 func TestStrangers(t *testing.T) {
 	b := newClaimBed(t)
 	stranger := machine("SHC00000009", "u9", 9)

@@ -20,14 +20,16 @@ func (t *taking) pins(rec wire.Snapshot) (bool, error) {
 	if before.ID == "" || before.Entries == 0 {
 		return false, nil
 	}
-	if 2*rec.Entries < before.Entries {
-		return true, nil
-	}
-	if rec.Claim == "" || rec.Claim == before.Claim {
-		return false, nil
+	less, first := 2*rec.Entries < before.Entries, rec.Claim != "" && rec.Claim != before.Claim
+	if !first {
+		return less, nil
 	}
 	a, err := t.store.Account(t.ID)
-	return err == nil && a.Answered != ClaimID(rec.Claim), err
+	if err != nil {
+		return false, err
+	}
+	claim := ClaimID(rec.Claim)
+	return a.Dismissed != claim && (less || a.Answered != claim), nil
 }
 
 // pinBefore pins the newest snapshot where rec, which is about to follow it, says
@@ -69,7 +71,10 @@ func (s *Store) AnswerPin(ctx context.Context, id AccountID, via Key, answer wir
 		if len(a.Pins) < before || a.Answered != via.Claim {
 			a.note(Event{Time: s.now().Unix(), Event: answer.Answer, Snapshot: answer.Snapshot, Claim: string(via.Claim), Serial: via.Serial})
 		}
-		a.Answered = via.Claim
+		a.Answered, a.Dismissed = via.Claim, ""
+		if answer.Answer == wire.PinDismissed {
+			a.Dismissed = via.Claim
+		}
 		return nil
 	})
 }

@@ -140,6 +140,29 @@ func TestPinAfterClaim(t *testing.T) {
 	}
 }
 
+// The first backup after a claim holds little. Who wanted a new Journal is not asked
+// again; who brought everything back, and lost it before it was backed up, is.
+func TestPinOfLessAfterClaim(t *testing.T) {
+	for answer, pins := range map[string]int{wire.PinDismissed: 0, wire.PinRestored: 1} {
+		b := newClaimBed(t)
+		f := must[*Folder](t)(b.Folder(b.id))
+		defer f.Close()
+		mustBackup(t, f, testTree(4))
+		b.claim(ana(2), b.id, Automatic)
+		b.answer(answer)
+		backupBy(t, f, testTree(1), b.newest().ID)
+		if got := pinned(t, f); len(got) != pins {
+			t.Errorf("%s: %v", answer, got)
+		}
+		// And what is lost later is what is lost.
+		backupBy(t, f, testTree(8), b.newest().ID)
+		backupBy(t, f, testTree(3), b.newest().ID)
+		if got := pinned(t, f); len(got) != pins+1 {
+			t.Errorf("%s, then less: %v", answer, got)
+		}
+	}
+}
+
 func (b *claimBed) newest() Claim {
 	a := mustAccount(b.t, b.Store, b.id)
 	return a.Claims[len(a.Claims)-1]

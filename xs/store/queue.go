@@ -54,7 +54,11 @@ func (s *Store) editQueue(ctx context.Context, change func([]Request) []Request)
 	if err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(change(list), "", "  ")
+	changed := change(slices.Clone(list))
+	if slices.Equal(changed, list) {
+		return nil // a laptop that waits asks again and again
+	}
+	b, err := json.MarshalIndent(changed, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -88,6 +92,13 @@ func shed(list []Request, most int, of func(Request) bool) []Request {
 		}
 		n--
 		return true
+	})
+}
+
+// unqueue removes all requests of a key.
+func (s *Store) unqueue(ctx context.Context, line string) error {
+	return s.editQueue(ctx, func(list []Request) []Request {
+		return slices.DeleteFunc(list, func(r Request) bool { return r.Key == line })
 	})
 }
 

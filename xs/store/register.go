@@ -41,6 +41,13 @@ var ErrFull = errors.New("this school server takes no more laptops")
 // the key is new. Saying the same again is answered the same. A known machine
 // with a new key is not let in, since the key may be anybody's: it asks for that.
 func (s *Store) Register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
+	if r.Own {
+		// A person may have let it in before it said so, or it was let in by mistake: else
+		// that account would be answered as its own.
+		if err := s.leaveAll(ctx, r.Key); err != nil {
+			return "", err
+		}
+	}
 	id, err := s.register(ctx, r, maxAccounts)
 	if err == nil && r.Own {
 		err = s.withdraw(ctx, r)
@@ -101,13 +108,7 @@ func (s *Store) withdraw(ctx context.Context, r Registration) error {
 			return err
 		}
 	}
-	queue, err := s.Requests()
-	if err != nil || !slices.ContainsFunc(queue, func(q Request) bool { return q.Key == line }) {
-		return err
-	}
-	return s.editQueue(ctx, func(list []Request) []Request {
-		return slices.DeleteFunc(list, func(q Request) bool { return q.Key == line })
-	})
+	return s.unqueue(ctx, line)
 }
 
 func (s *Store) register(ctx context.Context, r Registration, maxAccounts int) (AccountID, error) {
@@ -211,6 +212,10 @@ var ErrReadsOnly = errors.New("this laptop only reads this Journal, so it may le
 // or on one that wrote before and does so again, with the key that it had. If
 // via only reads, it says nothing of who writes, and nothing of other machines.
 func (s *Store) AddKey(ctx context.Context, id AccountID, via Key, key ssh.PublicKey, serial Serial) error {
+	after, err := s.afterOthers(ctx, id, keyLine(key))
+	if err != nil {
+		return err
+	}
 	return s.edit(ctx, id, func(a *Account) error {
 		writes := a.MayWrite(via)
 		known, ok := a.FindKey(key)
@@ -218,7 +223,7 @@ func (s *Store) AddKey(ctx context.Context, id AccountID, via Key, key ssh.Publi
 			return ErrReadsOnly
 		}
 		now := s.now().Unix()
-		if err := a.setKey(Key{Key: keyLine(key), Kind: Backup, Serial: serial, Added: now, Claim: via.Claim, Former: via.Former}); err != nil {
+		if err := a.setKey(Key{Key: keyLine(key), Kind: Backup, Serial: serial, Added: max(now, after), Claim: via.Claim, Former: via.Former}); err != nil {
 			return err
 		}
 		if err := a.setMachine(Machine{Serial: serial, Since: now}); err != nil {
@@ -229,13 +234,32 @@ func (s *Store) AddKey(ctx context.Context, id AccountID, via Key, key ssh.Publi
 				a.Machines[i].Writes = a.Machines[i].Serial == serial
 			}
 			for i := range a.Keys {
-				if a.Keys[i].Key == keyLine(key) {
-					a.Keys[i].Former = "" // if it was one: it comes again, by who writes
+				if k := &a.Keys[i]; k.Key == keyLine(key) {
+					k.Former = "" // if it was one: it comes again, by who writes
+					k.Added = max(k.Added, after)
 				}
 			}
 		}
 		return nil
 	})
+}
+
+// afterOthers answers a moment after the key came into each other account, 0 if it
+// is in none: it belongs where it came last, also within a second, or where the
+// clock was put back.
+func (s *Store) afterOthers(ctx context.Context, id AccountID, line string) (after int64, err error) {
+	if err := s.refresh(ctx); err != nil {
+		return 0, err
+	}
+	holders, _ := s.under(keyWord(line))
+	for _, a := range holders {
+		for _, k := range a.Keys {
+			if a.ID != id && k.Key == line {
+				after = max(after, k.Added+1)
+			}
+		}
+	}
+	return after, nil
 }
 
 // ErrNotWriter: only who writes may say that.

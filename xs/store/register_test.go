@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -218,6 +219,28 @@ func TestFormerWriterReturns(t *testing.T) {
 		if m.Serial != test.serial || len(a.Keys) > 3 {
 			t.Errorf("%+v: %+v", test, a)
 		}
+	}
+}
+
+// A key belongs where it came last, also when that was within a second, or before,
+// by the server's clock.
+func TestKeyMovesOn(t *testing.T) {
+	b := newClaimBed(t)
+	ben := b.account("SHC00000005", "u5", 5)
+	for _, to := range []struct {
+		id    AccountID
+		owner int
+	}{{b.id, 1}, {ben, 5}, {b.id, 1}, {ben, 5}} {
+		owner, _ := mustAccount(t, b.Store, to.id).FindKey(testKey(to.owner))
+		for range 2 {
+			if err := b.AddKey(t.Context(), to.id, owner, testKey(9), owner.Serial); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if id, err := b.Register(t.Context(), Registration{Serial: "SHC00000005", UUID: "u5", Key: testKey(9)}, 100); id != to.id || err != nil {
+			t.Errorf("it is registered as %s, not %s: %v", id, to.id, err)
+		}
+		b.now = b.now.Add(-time.Hour)
 	}
 }
 
