@@ -17,7 +17,7 @@ BUILD    = CGO_ENABLED=0 GO386=softfloat GOARM=7 $(GO) build -trimpath -ldflags 
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build setup test test-all bench lint install cross demo rpm deb clean help
+.PHONY: build setup test test-all bench screenshots lint install cross demo rpm deb clean help
 
 build: ## the three programs, static, in bin/
 	$(BUILD) -o $(BIN)/ $(PROGRAMS:%=./cmd/%)
@@ -45,6 +45,11 @@ bench: setup build ## the table of figures, beside rsync(1), OpenSSH and Sugar's
 demo: setup build ## a Journal backed up, lost and brought back, before your eyes
 	@$(GO) build -o dist/demo ./test/demo
 	@dist/demo --bin bin
+
+screenshots: setup ## pictures of what a child sees in Sugar, in docs/screenshots
+	@mkdir -p docs/screenshots
+	SHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 ./test/sugar
+	mogrify -colors 64 +dither docs/screenshots/*.png
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './vendor/*' -not -path './dist/*')); \

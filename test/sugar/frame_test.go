@@ -2,6 +2,7 @@ package sugar
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/godbus/dbus/v5"
 
 	"github.com/sugarlabs/xo-backupd/test/bed"
 )
@@ -36,6 +39,17 @@ func check(t *testing.T, err error) {
 	}
 }
 
+// await waits for what has to come.
+func await[E any](t *testing.T, what string, c <-chan E) (e E) {
+	t.Helper()
+	select {
+	case e = <-c:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("waited in vain for %s", what)
+	}
+	return e
+}
+
 // do is what a child does and sees; see drive/do.py.
 func do(t *testing.T, s *bed.Shell, steps ...string) {
 	t.Helper()
@@ -52,6 +66,28 @@ func calm(t *testing.T, s *bed.Shell) {
 	}
 }
 
+// notices are the summaries of the notifications that the XO is told from now on.
+func notices(t *testing.T, x *bed.XO) <-chan string {
+	t.Helper()
+	conn, err := x.Connect()
+	check(t, err)
+	t.Cleanup(func() { conn.Close() })
+	told, messages := make(chan string, 10), make(chan *dbus.Message, 10)
+	check(t, conn.BusObject().Call("org.freedesktop.DBus.Monitoring.BecomeMonitor", 0,
+		[]string{"interface='org.freedesktop.Notifications',member='Notify'"}, uint32(0)).Err)
+	conn.Eavesdrop(messages) // only now: it keeps answers from who has called
+	go func() {
+		for m := range messages {
+			if len(m.Body) > 3 {
+				told <- fmt.Sprint(m.Body[3])
+			}
+		}
+	}()
+	return told
+}
+
+// A backup that is cancelled, one whose server goes away, one that is done; and the
+// Journal comes back.
 func TestFrame(t *testing.T) {
 	t.Parallel()
 	x, xs, line := pupil(t, 24)
@@ -59,13 +95,26 @@ func TestFrame(t *testing.T) {
 	s := shellFor(t, x, bed.ShellOptions{})
 	do(t, s, "frame School backup", "see Last backup: never", "shoot frame-never")
 	check(t, xs.Start(t.Context()))
+	told := notices(t, x)
 
-	reached := line.SSH.StandStill(6 << 20)
-	do(t, s, "click Back up now", "see Saving your Journal at school")
-	<-reached
+	stall := func() {
+		t.Helper()
+		reached := line.SSH.StandStill(1 << 20)
+		do(t, s, "click Back up now", "see Saving your Journal at school")
+		await(t, "the line to stand still", reached)
+	}
+	goOn := func() {
+		line.SSH.HangUp()
+		line.SSH.GoOn()
+	}
+	stall()
 	do(t, s, "shoot frame-saving", "click ^Cancel$", "see Last backup: never")
-	line.SSH.HangUp()
-	line.SSH.GoOn()
+	goOn()
+	stall()
+	check(t, xs.Kill())
+	goOn()
+	do(t, s, "see not in reach")
+	check(t, xs.Start(t.Context()))
 	do(t, s, "click Back up now", "see Last backup: today", "shoot frame-fresh")
 
 	before, err := x.ReadJournal(t.Context())
@@ -75,9 +124,10 @@ func TestFrame(t *testing.T) {
 	}
 	do(t, s, "click Bring my Journal back", "see What is in your Journal now stays", "shoot frame-confirm",
 		"click Yes, bring it back", "see ^Back up now", "shoot frame-restored")
-	after, err := x.ReadJournal(t.Context())
-	check(t, err)
-	check(t, before.Diff(after, "checksum"))
+	back(t, x, before)
+	if summary := await(t, "a notification", told); summary != "Your Journal is back" || len(told) > 0 {
+		t.Errorf("the child was told: %q, and %d more", summary, len(told))
+	}
 	calm(t, s)
 }
 
@@ -110,16 +160,16 @@ func TestFrameMoods(t *testing.T) {
 	do(t, s, "key F6")
 	const day = 24 * time.Hour
 	for _, m := range []struct {
-		ago    time.Duration
-		looks  []string
-		saying string
+		name        string
+		ago         time.Duration
+		says, looks string
 	}{
-		{day, []string{"colour #00A0FF 250 School backup"}, "Last backup: yesterday"},
-		{4 * day, []string{"colour #00A0FF 100 School backup"}, "Last backup: on "},
-		{9 * day, []string{"colour #FFFFFF 30 School backup"}, "Last backup: on "},
+		{"yesterday", day, "Last backup: yesterday", "#00A0FF 250"},
+		{"days", 4 * day, "Last backup: on ", "#00A0FF 100"},
+		{"week", 9 * day, "Last backup: on ", "#FFFFFF 30"},
 	} {
 		lastBackup(t, x, time.Now().Add(-m.ago))
-		do(t, s, append([]string{"click School backup", "see " + m.saying}, append(m.looks, "shoot frame-"+m.ago.String(), "key Escape", "gone Last backup")...)...)
+		do(t, s, "click School backup", "see "+m.says, "colour "+m.looks+" School backup", "shoot frame-"+m.name, "key Escape", "gone Last backup")
 	}
 	do(t, s, "click School backup", "click Back up now", "see not in reach", "shoot frame-failed", "key F6", "shoot frame-warned")
 	calm(t, s)

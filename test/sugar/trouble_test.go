@@ -40,7 +40,7 @@ func TestDaemonCrashes(t *testing.T) {
 	check(t, xs.Start(t.Context()))
 	reached := line.SSH.StandStill(6 << 20)
 	do(t, s, "click Back up now", "see Saving your Journal at school")
-	<-reached
+	await(t, "the line to stand still", reached)
 	check(t, x.KillService(t.Context(), bed.BackupName))
 	line.SSH.HangUp()
 	line.SSH.GoOn()
