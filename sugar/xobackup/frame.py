@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The frame's icon: how new the school's copy of the Journal is, at a glance."""
 
+import logging
+
 from gi.repository import GLib
 
 from sugar3 import profile
@@ -29,8 +31,13 @@ class BackupIcon(TrayIcon):
         GLib.timeout_add_seconds(_PEACE, self.__peace_over_cb)
 
     def create_palette(self):
-        from xobackup.palette import BackupPalette
-        return BackupPalette(self._get_keeper())
+        try:
+            from xobackup.palette import BackupPalette
+            return BackupPalette(self._get_keeper())
+        except Exception:
+            # The package was upgraded or removed under the shell: at the next start.
+            logging.exception('backup: the icon has no palette')
+            return None
 
     def _get_keeper(self):
         """Made when it is first needed: it speaks to the daemon."""
@@ -46,8 +53,11 @@ class BackupIcon(TrayIcon):
         self.icon.queue_draw()
 
     def __peace_over_cb(self):
-        from xobackup.keeper import find_network
-        find_network(self._get_keeper().start)
+        try:
+            from xobackup.keeper import find_network
+            find_network(self._get_keeper().start)
+        except Exception:
+            logging.exception('backup: nobody asks for backups')
         return False
 
     def __changed_cb(self, keeper):

@@ -33,7 +33,9 @@ class Offers(GObject.GObject):
         self._daemon = daemon
         self._accepted = False  # somebody said yes here, and it is still to be brought back
         self._looked = None
+        self._was = ''  # the account when somebody said yes
         daemon.connect('claim-changed', self.__claim_changed_cb)
+        daemon.connect('changed', self.__changed_cb)
 
     def waiting(self):
         """Whether somebody has said yes, and the school server has not answered yet."""
@@ -58,6 +60,7 @@ class Offers(GObject.GObject):
     def accept(self, account, code=''):
         """Yes, that is me."""
         self._accepted = True
+        self._was = self._daemon.get('Account', '')
         self._set(sign=self.sign)
         self._daemon.call('Claim', (account, code), self._claimed, self._refused)
 
@@ -96,6 +99,11 @@ class Offers(GObject.GObject):
             self.backups = backups
         self.sign, self.error = sign, error
         self.changed.emit()
+
+    def __changed_cb(self, daemon):
+        # A daemon that was not there when it was let in tells nobody.
+        if self.sign is not None and daemon.get('Account', '') not in ('', self._was):
+            self._let_in()
 
     def __claim_changed_cb(self, daemon, account, state):
         if state == 'granted':

@@ -161,6 +161,20 @@ def brings_back_once_it_can():
     assert not k.waiting and k.error.name == 'ServerUnavailable'
 
 
+def hears_of_a_yes_that_nobody_told():
+    """The daemon was ended just when the laptop was let in: the next one knows."""
+    daemon = Daemon(State='first-boot', Account='')
+    k = keeper.Keeper(daemon)
+    k.offers.accept('SHC1')
+    k.offers._claimed('pending', 'blue fish')
+    daemon.changed.emit()
+    assert k.offers.sign == 'blue fish'
+    daemon.properties.update(State='idle', Account='SHC1')
+    daemon.changed.emit()
+    assert k.offers.sign is None
+    assert daemon.calls == [('Claim', 'SHC1', ''), ('Restore', '')], daemon.calls
+
+
 class Job(object):
     def __init__(self, path):
         self.path = path
@@ -242,6 +256,7 @@ waits_for_no_network_manager()
 asks_at_a_minute_of_its_own()
 looks_for_offers_rarely()
 brings_back_once_it_can()
+hears_of_a_yes_that_nobody_told()
 grows_anxious_by_degrees()
 gives_up_on_a_journal_that_is_elsewhere()
 tells_seldom()
