@@ -25,6 +25,9 @@ _DAY = 24 * _HOUR
 OLD = 3 * _DAY
 ALARM = 7 * _DAY
 
+# Seconds after the start when a backup that could be made has been made.
+_MADE = 600
+
 # A network that comes is told of several times, and takes a moment to be of use: ms.
 _SETTLES = 5000
 
@@ -62,6 +65,7 @@ class Keeper(GObject.GObject):
         """From now on backups are asked for. network: a Gio.NetworkMonitor"""
         self._network = network
         network.connect('network-changed', self.__network_changed_cb)
+        GLib.timeout_add_seconds(_MADE, self._warn)
         GLib.timeout_add_seconds(_HOUR, self.__hour_cb)
         self.attempt('schedule')
 
