@@ -205,8 +205,9 @@ class Keeper(GObject.GObject):
 
 
 def _tell_restored(result, error):
+    """In few words: Sugar shows some twenty letters of the first, and two lines."""
     if result == 'done':
-        notify.notify(_('Your Journal is back'), _('What the school kept for you is in your Journal again.'))
+        notify.notify(_('Your Journal is back'), _('It is all there.'))
     elif result == 'partial':
         notify.notify(_('Your Journal is back'),
                       _('Not everything could be brought back. Please tell your teacher.'), 'old')
