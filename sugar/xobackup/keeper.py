@@ -28,6 +28,9 @@ _DAY = 24 * _HOUR
 OLD = 3 * _DAY
 ALARM = 7 * _DAY
 
+# Seconds after the start when a backup that could be made has been made.
+_MADE = 600
+
 # A network that comes is told of several times, and takes a moment to be of use; one
 # that comes and goes is not asked for each time: ms.
 _SETTLES = 5000
@@ -73,6 +76,7 @@ class Keeper(GObject.GObject):
         network.connect('notify::network-available', self.__network_changed_cb)
         # A class that is switched on at the same minute does not ask at the same one of each hour.
         GLib.timeout_add_seconds(random.randint(60, _HOUR), self.__hour_cb)
+        GLib.timeout_add_seconds(_MADE, self._warn)
         self.attempt('schedule')
 
     def look(self, then=None):
@@ -221,8 +225,9 @@ def find_network(found):
 
 
 def _tell_restored(result, error):
+    """In few words: Sugar shows some twenty letters of the first, and two lines."""
     if result == 'done':
-        notify.notify(_('Your Journal is back'), _('What the school kept for you is in your Journal again.'))
+        notify.notify(_('Your Journal is back'), _('It is all there.'))
     elif result == 'partial':
         notify.notify(_('Your Journal is back'),
                       _('Not everything could be brought back. Please tell your teacher.'), 'old')

@@ -38,7 +38,7 @@ func TestDaemonCrashes(t *testing.T) {
 	s := shellFor(t, x, bed.ShellOptions{})
 	do(t, s, "frame School backup", "see never")
 	check(t, xs.Start(t.Context()))
-	reached := line.SSH.StandStill(6 << 20)
+	reached := line.SSH.StandStill(1 << 20)
 	do(t, s, "click Back up now", "see Saving your Journal at school")
 	await(t, "the line to stand still", reached)
 	check(t, x.KillService(t.Context(), bed.BackupName))
