@@ -37,7 +37,10 @@ def active():
     gives them to it by itself only sometimes."""
     if subprocess.run(['xdotool', 'getactivewindow'], capture_output=True).returncode == 0:
         return True
-    screen.point(2, 2)
+    frame = next((node for node in screen.everything() if node.getRoleName() == 'frame'), None)
+    if frame is not None:
+        x, y, width_, height_ = screen.box(frame)
+        screen.point(x + 2, y + 2)  # a corner, where there is nothing
     return False
 
 
