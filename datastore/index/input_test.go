@@ -43,6 +43,9 @@ func TestBadQueries(t *testing.T) {
 
 // TestLargeQueries: what is out of all proportion is answered all the same.
 func TestLargeQueries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: make test-all")
+	}
 	j, _, _ := raw(t, 50)
 	for name, text := range map[string]string{
 		"a million characters":   strings.Repeat("turtle ", 150_000),
