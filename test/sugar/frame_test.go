@@ -152,6 +152,7 @@ func lastBackup(t *testing.T, x *bed.XO, at time.Time) {
 
 // The older the last backup, the emptier the icon, and the more it says.
 func TestFrameMoods(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x, xs, _ := pupil(t, 1)
 	check(t, x.PointAt(xs))

@@ -69,6 +69,7 @@ func failure(name, message string) *dbus.Error {
 // What comes when the child has gone on is not put under its hands; it is there for
 // who asks. A service that crashes is no end of the wizard.
 func TestIntroLate(t *testing.T) {
+	long(t)
 	t.Parallel()
 	late := make(chan bool)
 	var conn *dbus.Conn
@@ -101,6 +102,7 @@ func TestIntroLate(t *testing.T) {
 // Offers of which half is missing or makes no sense, in a language whose translation
 // is broken: what nobody knows, the wizard asks.
 func TestIntroStrangeOffers(t *testing.T) {
+	long(t)
 	t.Parallel()
 	like := props{"account": "A2", "nick": "Beto", "color": "#FF2B34,#FFFA00", "group": "4th Grade", "entries": uint32(1), "last_backup": int64(1e9)}
 	long := props{"account": "A5", "nick": "<b>Señorita & María de los Ángeles Ximénez de la Vega", "color": "#000000,#FFFFFF"}
@@ -154,6 +156,7 @@ func TestIntroStrangeOffers(t *testing.T) {
 
 // Whatever the school server says, the child reads what to do, and gets into Sugar.
 func TestIntroNothingGoesWell(t *testing.T) {
+	long(t)
 	t.Parallel()
 	answers := []*dbus.Error{
 		failure("ServerUnavailable", "gone"), failure("ClaimRefused", "Too many wrong codes came from this laptop: it may try again in 4 minutes."), nil,
@@ -213,6 +216,7 @@ func TestIntroNothingGoesWell(t *testing.T) {
 
 // While the school server looks at a code, no second is sent: each wrong one is counted.
 func TestIntroOneCodeAtATime(t *testing.T) {
+	long(t)
 	t.Parallel()
 	answer, claims := make(chan bool), make(chan string, 9)
 	x, _ := fake{methods: map[string]any{
@@ -241,6 +245,7 @@ func TestIntroOneCodeAtATime(t *testing.T) {
 // A service that is killed goes on with the restore in another job, and so does the
 // wizard.
 func TestIntroServiceKilled(t *testing.T) {
+	long(t)
 	t.Parallel()
 	restores := make(chan bool, 9)
 	x, _ := fake{
@@ -274,6 +279,7 @@ func TestIntroServiceKilled(t *testing.T) {
 
 // Where the power went when all was answered already, nothing is asked again.
 func TestIntroPowerCut(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x, _ := fake{
 		methods:    map[string]any{"FindBackups": offering()},

@@ -21,6 +21,7 @@ func TestIntroNoServer(t *testing.T) {
 
 // So it is without a backup service.
 func TestIntroNoDaemon(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x := bed.XOFor(t, bed.Options{Bare: true})
 	ok(t, os.Remove(filepath.Join(x.Dir, "services/org.laptop.Backup.service")))
@@ -30,6 +31,7 @@ func TestIntroNoDaemon(t *testing.T) {
 
 // So it is with one of another version, that answers something else.
 func TestIntroOtherDaemon(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x, _ := fake{methods: map[string]any{
 		"FindBackups": func() (string, int32, *dbus.Error) { return "backups", 2, nil },
@@ -39,6 +41,7 @@ func TestIntroOtherDaemon(t *testing.T) {
 
 // So it is where Sugar has changed, though there is something to ask.
 func TestIntroOtherSugar(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x, _ := fake{methods: map[string]any{"FindBackups": offering(beto)}}.on(t)
 	isStock(t, x, bed.ShellOptions{Env: []string{"PYTHONPATH=" + must(filepath.Abs("drive/othersugar"))(t)}})

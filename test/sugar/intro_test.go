@@ -35,6 +35,7 @@ func TestIntroYes(t *testing.T) {
 
 // Where a person has to say so, the sign is shown, and it goes on by itself.
 func TestIntroApproval(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := schoolFor(t, "approval")
 	p := ownerAt(t, s, bed.Options{}, 5)
@@ -54,6 +55,7 @@ func TestIntroApproval(t *testing.T) {
 
 // What a person has refused can still be had with a code, in the child's digits.
 func TestIntroCode(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := schoolFor(t, "approval")
 	p := ownerAt(t, s, bed.Options{}, 3)
@@ -87,6 +89,7 @@ func TestIntroCode(t *testing.T) {
 
 // A laptop in place of another is not recognised: its child has a code, or a sign.
 func TestIntroReplaced(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := schoolFor(t, "approval")
 	p := ownerAt(t, s, bed.Options{}, 4)
@@ -115,6 +118,7 @@ func TestIntroReplaced(t *testing.T) {
 
 // Who starts afresh goes through the wizard as it is, and may still change its mind.
 func TestIntroAfresh(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := schoolFor(t, "automatic")
 	p := ownerAt(t, s, bed.Options{}, 2)
@@ -138,6 +142,7 @@ func TestIntroAfresh(t *testing.T) {
 // Several children had this laptop. One of them chooses itself, and nobody is chosen
 // by a slip.
 func TestIntroSeveral(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := schoolFor(t, "automatic")
 	amara := ownerAt(t, s, bed.Options{}, 2)

@@ -174,6 +174,7 @@ func TestJournal(t *testing.T) {
 
 // Everything comes back, on a small screen.
 func TestJournalAll(t *testing.T) {
+	long(t)
 	t.Parallel()
 	k := keeperFor(t, 10)
 	k.register(t)
@@ -217,6 +218,7 @@ func TestJournalAll(t *testing.T) {
 
 // From right to left.
 func TestJournalArabic(t *testing.T) {
+	long(t)
 	t.Parallel()
 	k := keeperFor(t, 10)
 	k.register(t)

@@ -12,6 +12,7 @@ import (
 // A daemon of another age keeps nobody waiting either: what cannot be shown is said in
 // words.
 func TestJournalOtherDaemon(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x := bed.XOFor(t, bed.Options{})
 	conn := must(x.Connect())(t)

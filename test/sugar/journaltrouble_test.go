@@ -57,6 +57,7 @@ func journalQuiet(t *testing.T, s *bed.Shell) {
 
 // Whatever is missing is said in words, and a second try finds it.
 func TestJournalTrouble(t *testing.T) {
+	long(t)
 	t.Parallel()
 	k := keeperFor(t, 40)
 	k.register(t)
@@ -126,9 +127,7 @@ func TestJournalTrouble(t *testing.T) {
 // A restore goes on without its window, over the daemon's end and its death, and ends
 // with the school server or when it is told to.
 func TestJournalGoesOn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long: make test-all")
-	}
+	long(t)
 	t.Parallel()
 	k := keeperFor(t, 15) // with a video
 	line := must(bed.NewLine(k.XS))(t)

@@ -9,6 +9,7 @@ import (
 // A child reads its own language; where nobody has translated it yet, English, in its
 // own direction.
 func TestLanguages(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, l := range []struct {
 		lang, name string

@@ -47,6 +47,7 @@ func back(t *testing.T, x *bed.XO, before bed.Journal) {
 }
 
 func TestFrameOffers(t *testing.T) {
+	long(t)
 	t.Parallel()
 	xs, x := school(t, "automatic"), bed.XOFor(t, bed.Options{})
 	journal := learns(t, x, xs, 12, "Amara", red)
@@ -59,6 +60,7 @@ func TestFrameOffers(t *testing.T) {
 
 // Two children have had this laptop. The school lets in whom a teacher lets in.
 func TestFrameWhichOne(t *testing.T) {
+	long(t)
 	t.Parallel()
 	xs, x := school(t, "approval"), bed.XOFor(t, bed.Options{})
 	journal := learns(t, x, xs, 7, "José", green)
@@ -76,6 +78,7 @@ func TestFrameWhichOne(t *testing.T) {
 
 // A laptop that nobody knows, in place of a child's own.
 func TestFrameCode(t *testing.T) {
+	long(t)
 	t.Parallel()
 	xs, x := school(t, "approval"), bed.XOFor(t, bed.Options{})
 	journal := learns(t, x, xs, 7, "José", green)

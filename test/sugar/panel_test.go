@@ -48,6 +48,7 @@ func TestPanel(t *testing.T) {
 
 // Sugar has no way to show a failure: it would say "Operation started" for ever.
 func TestPanelFails(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x, xs, line := pupil(t, 24)
 	s := shellFor(t, x, bed.ShellOptions{Screen: "800x600", Scaling: "100", Without: alone})

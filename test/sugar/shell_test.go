@@ -21,6 +21,15 @@ func shellFor(t *testing.T, x *bed.XO, o bed.ShellOptions) *bed.Shell {
 	return s
 }
 
+// long is a test that make test leaves to make test-all: a shell wants much of the
+// machine, which has the other tests to do, too.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("long: make test-all")
+	}
+}
+
 func startShell(t *testing.T, x *bed.XO, o bed.ShellOptions) *bed.Shell {
 	t.Helper()
 	sources, err := filepath.Abs("../../sugar")

@@ -32,6 +32,7 @@ func noColour(t *testing.T, x *bed.XO) {
 }
 
 func TestDaemonCrashes(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x, xs, line := pupil(t, 24)
 	check(t, xs.Kill())
@@ -50,6 +51,7 @@ func TestDaemonCrashes(t *testing.T) {
 
 // A daemon that answers nothing at all does not take the shell with it.
 func TestDaemonHangs(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x, _, _ := pupil(t, 1)
 	s := shellFor(t, x, bed.ShellOptions{Without: alone})
@@ -89,6 +91,7 @@ var oddities = []map[string]dbus.Variant{
 }
 
 func TestDaemonUpgraded(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x, _, _ := pupil(t, 1)
 	s := shellFor(t, x, bed.ShellOptions{})
@@ -117,6 +120,7 @@ func TestDaemonUpgraded(t *testing.T) {
 }
 
 func TestTwoShells(t *testing.T) {
+	long(t)
 	t.Parallel()
 	x, _, _ := pupil(t, 4)
 	a := shellFor(t, x, bed.ShellOptions{})
@@ -130,6 +134,7 @@ func TestTwoShells(t *testing.T) {
 
 // A translation that is broken is as good as none.
 func TestBrokenTranslation(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dir := t.TempDir()
 	mo := filepath.Join(dir, "es", "LC_MESSAGES", "xo-backupd.mo")

@@ -13,7 +13,7 @@ import time
 import pyatspi
 
 step = None  # what is being done, for who has to find out why a test failed
-PATIENCE = 20  # seconds that what must happen may take on a slow machine
+PATIENCE = 60  # seconds that what must happen may take on a slow machine
 
 
 def shell():
