@@ -43,9 +43,6 @@ func TestBadQueries(t *testing.T) {
 
 // TestLargeQueries: what is out of all proportion is answered all the same.
 func TestLargeQueries(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long: make test-all")
-	}
 	j, _, _ := raw(t, 50)
 	for name, text := range map[string]string{
 		"a million characters":   strings.Repeat("turtle ", 150_000),
@@ -94,9 +91,6 @@ func FuzzFind(f *testing.F) {
 // TestHostileList: entries full of words, as a hostile school server may list them,
 // take as much memory as the laptop has.
 func TestHostileList(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long: make test-all")
-	}
 	r := rand.New(rand.NewPCG(13, 14))
 	most := uint64(0)
 	var before runtime.MemStats

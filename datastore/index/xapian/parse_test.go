@@ -95,9 +95,6 @@ func TestAllShortQueries(t *testing.T) {
 }
 
 func TestLongQueries(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long: make test-all")
-	}
 	const length = 1 << 17
 	for _, c := range []struct {
 		part string

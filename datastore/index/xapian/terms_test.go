@@ -63,9 +63,6 @@ func compareTerms(t *testing.T, n int, generate func(i int) string) {
 // were a digit, as a joint between letters and between digits, and as a suffix.
 // Surrogates, which UTF-8 does not have, are among them.
 func TestEveryCodePoint(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long: make test-all")
-	}
 	const atOnce = 256
 	compareTerms(t, 0x110000/atOnce, func(i int) string {
 		var b strings.Builder
@@ -96,9 +93,6 @@ func TestSomeTexts(t *testing.T) {
 // Time is in proportion to the length, also for what looks like an acronym to
 // its very end.
 func TestLongTexts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long: make test-all")
-	}
 	for _, part := range []string{"A.", "a", "a'", "1,", "+", "a++++", "\xe9", "A.B ", "é\u200b"} {
 		text := strings.Repeat(part, 1<<20) + "z"
 		Terms(text, func(term []byte) {
