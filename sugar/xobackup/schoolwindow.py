@@ -42,7 +42,7 @@ class SchoolWindow(Gtk.Window):
         self._daemon = get_daemon()
         self._turn = 0
         self._snapshot = None
-        self._searching = False
+        self._sought = ''  # the text that is searched for
         self._bringing = None
         self._alert = None
         self._clicked = None  # when something was asked for that is not drawn yet
@@ -169,12 +169,13 @@ class SchoolWindow(Gtk.Window):
         self._search('')
 
     def _search(self, text):
-        self._searching = bool(text)
+        self._sought = text
         found, failed = self._if_current(self._found, self._cannot(lambda: self._search(text)))
         self._snapshot.search(text, found, failed)
 
     def _found(self, model):
-        model.when_failed(self._cannot(lambda: self._search('')))
+        # A page may fail to come while another text is searched for already.
+        model.when_failed(self._cannot(lambda: self._search(self._sought)))
         self._list.show_model(model)
         if self._pages.get_visible_child() is not self._list:
             self._pages.set_visible_child(self._list)
@@ -185,7 +186,7 @@ class SchoolWindow(Gtk.Window):
         return self._list.get_model().get_selected_items()
 
     def _show_chosen(self):
-        self._bottom.show_chosen(len(self._selected()), self._snapshot.entries, self._searching)
+        self._bottom.show_chosen(len(self._selected()), self._snapshot.entries, bool(self._sought))
         self._bottom.show()
 
     # Bringing back.
