@@ -28,7 +28,7 @@ setup: ## the Debian packages and Go modules that the tests, the demo and the be
 
 # go test goes last, so that its closing lines are the last that one sees. -count=1: many tests run the programs, and
 # go's cache does not know that they depend on them.
-test: setup ## all tests but the longest few, with the race detector, within ten minutes
+test: setup ## all tests but the longest and most of Sugar's shell's, with the race detector, within ten minutes
 	$(GO) vet ./...
 	$(GO) test -race -short -count=1 -timeout 10m ./...
 
