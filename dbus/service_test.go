@@ -102,6 +102,8 @@ func TestCalledWhileLeaving(t *testing.T) {
 	b := bustest.Start(t)
 	s := serve(t, b, &fake{}, Config{IdleExit: time.Hour})
 	c := newClient(t, b)
+	c.get(Path, Interface, "State") // the gate is open for the first time
+	s.activity.drain(context.Background())
 	for range 100 {
 		before, _ := s.activity.shut(0)
 		answered := make(chan error, 1)
